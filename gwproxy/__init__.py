@@ -1,0 +1,1 @@
+"""gwproxy: an API gateway on Twisted."""

@@ -1,0 +1,167 @@
+"""The seam between the gateway and its filters: what a filter may implement, what it is handed, what it may return.
+
+A filter implements one or more of four hooks. Each is a plain call made at a fixed moment of an exchange:
+
+* `on_request`: the head is judged and routed, nothing has gone upstream. The only hook that may answer or wait.
+* `on_attempt`: before each try at a server; edits `exchange.outgoing`.
+* `on_response`: the response head is known, nothing of it is written; edits status, headers, adds a body transform.
+* `on_done`: the exchange is over. Exactly once, always, if `on_request` of this filter ran.
+
+Names of headers are bytes in any case; compare them with `gwproxy.http.headers`. Filters must not keep an exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from gwproxy.errors import Reason
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+Header = tuple[bytes, bytes]
+
+
+@attrs.frozen
+class Reply:
+    """An answer made by the gateway itself. `body` None: the error page of `status` (problem+json or HTML)."""
+
+    status: int
+    headers: list[Header] = attrs.field(factory=list)
+    body: bytes | None = None
+    content_type: bytes = b"text/plain; charset=utf-8"
+    reason: Reason = Reason.FILTER
+    # What the error page says under `reason`, from the filter's own closed list ("token_expired"); the log has it too.
+    detail: str = ""
+
+
+@attrs.frozen
+class Principal:
+    """Who a request is for, as an authentication filter established it."""
+
+    subject: str
+    claims: Mapping[str, Any] = attrs.field(factory=dict)
+    issuer: str = ""
+    # How it was established: "jwt", "introspection", "api_key", "basic_auth", ...
+    method: str = ""
+
+
+class Outgoing:
+    """The request head of one attempt, as it will be written. Filters edit `headers` (and, rarely, `target`) in place."""
+
+    __slots__ = ("headers", "method", "target")
+
+    def __init__(self, method: bytes, target: bytes, headers: list[Header]) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+
+
+class BodyTransform(Protocol):
+    """Rewrites a response body as it streams. One per exchange; what it returns is written at once."""
+
+    def data(self, data: bytes) -> bytes:
+        """Called for each piece of the body; returns what to write now, maybe nothing."""
+
+    def end(self) -> bytes:
+        """Called once after the last piece; returns what is left."""
+
+
+class Exchange(Protocol):
+    """What a filter sees of one request and its answer.
+
+    Read-only unless said otherwise. `headers` are the client's, as received and in order; filters may edit them in
+    place in `on_request`, and every attempt is made from the edited list.
+    """
+
+    # the request
+    method: bytes
+    scheme: bytes  # b"http" | b"https"
+    host: bytes  # lower case, without port and trailing dot: what routes are matched by
+    target: bytes  # path and query as received
+    path: bytes  # decoded and without dot segments: what routes and policies are matched by
+    query: bytes  # as received, without the `?`; empty if there is none
+    headers: list[Header]
+    peer_ip: str  # the other end of the connection; "" for a unix socket
+    client_ip: str  # the client as trusted_proxies defines it; "" when unknown
+    request_id: str
+    trace_id: str  # 32 hex digits
+    started: float  # the reactor's seconds, when the head was complete
+
+    # what one filter leaves for others
+    principal: Principal | None  # written by authentication filters
+
+    # the attempt: set while `on_attempt` runs
+    outgoing: Outgoing
+
+    # the response: set once `on_response` runs, and still there in `on_done`
+    status: int  # may be edited in on_response
+    response_headers: list[Header]  # may be edited in on_response
+    from_upstream: bool  # False: a reply of the gateway's own
+
+    @property
+    def route_name(self) -> str:
+        """The name of the matched route."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first request header of this name (given in lower case), or None."""
+
+    def add_body_transform(self, transform: BodyTransform) -> None:
+        """In `on_response` only: send the body through `transform`. The length becomes unknown."""
+
+
+# What on_request may give: None goes on, a Reply answers now, an awaitable of either waits.
+Verdict = Reply | None
+Waiting = Deferred[Verdict] | Awaitable[Verdict]
+
+
+class IRequestFilter(Interface):
+    """Decides about a request before anything goes upstream."""
+
+    def on_request(exchange):  # type: ignore[no-untyped-def]  # zope interfaces have no self and no annotations
+        """None: go on. Reply: answer now. A Deferred or coroutine of either: wait for it."""
+
+
+class IAttemptFilter(Interface):
+    """Edits what is sent upstream."""
+
+    def on_attempt(exchange):  # type: ignore[no-untyped-def]
+        """Called before each try, after hop-by-hop headers are gone. Must not wait."""
+
+
+class IResponseFilter(Interface):
+    """Edits what the client gets."""
+
+    def on_response(exchange):  # type: ignore[no-untyped-def]
+        """Called when the head is known and nothing is written, for upstream responses and own replies. Must not wait."""
+
+
+class IDoneFilter(Interface):
+    """Releases and counts."""
+
+    def on_done(exchange):  # type: ignore[no-untyped-def]
+        """Called exactly once when the exchange is over, if `on_request` of this filter ran (or it has none)."""
+
+
+@attrs.frozen
+class FilterContext:
+    """What a filter's factory gets besides its options: everything else of the gateway that it may use."""
+
+    name: str  # the filter's own name, from [filter:NAME]
+    reactor: IReactorTime
+    # keep(key, make): state that outlives a reload. The key holds everything that its meaning depends on.
+    keep: Callable[[tuple[object, ...], Callable[[], Any]], Any]
+
+
+class IFilterType(Interface):
+    """What an entry point in group `gwproxy.filters` names: usually a module with these two attributes."""
+
+    Options = Attribute("A frozen attrs class; each option declared by gwproxy.config.options.option().")
+
+    def factory(options, context):  # type: ignore[no-untyped-def]
+        """An object that provides one or more of the hooks. Raises ConfigMistake on options that do not fit together."""
