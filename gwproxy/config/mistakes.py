@@ -1,0 +1,75 @@
+"""How a wrong configuration is reported: where (`Place`), what (`Mistake`), and the exceptions that carry it.
+
+A file is read to its end and all its mistakes are reported together, one line each, as `file:line: [section] what`.
+No message repeats a value that came from an expansion or that is a secret; `BadValue` keeps the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import attrs
+
+
+@attrs.frozen
+class Place:
+    """A line of a file. Line 0: the file as a whole."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@attrs.frozen
+class Mistake:
+    """One thing that is wrong. `section` is its title as written between brackets; empty: it belongs to none."""
+
+    place: Place
+    section: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"[{self.section}] " if self.section else ""
+        return f"{self.place}: {where}{self.message}"
+
+
+class ConfigErrors(Exception):
+    """All mistakes of one file, in the order of its lines. Nothing of the file is in use."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = sorted(mistakes, key=lambda mistake: (mistake.place.file, mistake.place.line))
+        super().__init__("\n".join(map(str, self.mistakes)))
+
+
+class ConfigMistake(Exception):
+    """Raised by who is handed options and finds that they do not fit together: filter factories, `check_options`.
+
+    `key` is the option to point at; empty: the section. The message must not contain the value of a secret.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+
+
+class BadValue(ValueError):
+    """A text is no value of the wanted kind. Raised by the parsers of `gwproxy.config.values`.
+
+    `message` says what is wanted and never repeats the text, which may be a secret. `piece` is the part of the text
+    that is wrong (empty: all of it); it is shown only if the text stands in the file as it is.
+    """
+
+    def __init__(self, message: str, piece: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.piece = piece
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question to append to a message, with the nearest known name; empty if none is near."""
+    near = get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
