@@ -12,18 +12,18 @@ Three rules keep the two from telling different stories:
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+import attrs
 
 from gwproxy.errors import BadHost, BadTarget
 from gwproxy.http.host import parse_host
 
-# Printable and neither `#` (a fragment, which no target has) nor, in the path, a backslash. `"<>[]^`{|}` are not allowed
-# by RFC 3986 but sent by browsers; all programs read them alike.
-_PATH = rb"/[!\"$&-.0->@-\[\]-~/]*"
-_QUERY = rb"\?([!\"$-~]*)"
-# A path without `%`: usually it is its own normal form.
-_plain = re.compile(rb"(%b)(?:%b)?" % (_PATH, _QUERY)).fullmatch
-_escaped = re.compile(rb"(%b)(?:%b)?" % (_PATH.replace(b"$&", b"$%&"), _QUERY)).fullmatch
+# Printable, but not `#` (a fragment, which no target has) and, in the path, no backslash. RFC 3986 does not allow
+# `"<>[]^`{|}` either, but browsers send them and all programs read them alike.
+_QUERY = rb"(?:\?([!\"$-~]*))?"
+# What nearly every request has: no escape, no empty segment, none that begins with a dot. It is its own normal form.
+_usual = re.compile(rb"((?:/(?![/.])[!\"$&-.0->@-\[\]-~]*+)++)" + _QUERY).fullmatch
+_origin_form = re.compile(rb"(/[!\"$->@-\[\]-~]*+)" + _QUERY).fullmatch
 _absolute = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?]+)(.*)", re.DOTALL).fullmatch
 
 _escapes = re.compile(rb"%.{0,2}", re.DOTALL)
@@ -34,20 +34,20 @@ _dubious_dots = re.compile(
     rb"/\.\.?(?:;|%2F|%5C)"
     rb"|%(?:2F|5C)\.\.?(?:[/;]|%2F|%5C|\Z)"
 ).search
-_leading_slashes = re.compile(rb"[/\\]*")
 _unprintable = re.compile(rb"[^!-~]")
 
 
-class Target(NamedTuple):
+@attrs.define
+class Target:
     """A request target, taken apart."""
 
     path: bytes  # for matching and policy; `*` when asterisk
     raw_path: bytes  # to forward; `*` when asterisk
     query: bytes  # as received, without the `?`
     has_query: bool  # true for a bare `?` too
-    authority: bytes | None  # of absolute-form, as received and valid: it routes, and Host is ignored
-    scheme: bytes | None  # of absolute-form: b"http" | b"https"
-    asterisk: bool  # `OPTIONS *`
+    authority: bytes | None = None  # of absolute-form, as received and valid: it routes, and Host is ignored
+    scheme: bytes | None = None  # of absolute-form: b"http" | b"https"
+    asterisk: bool = False  # `OPTIONS *`
 
 
 def parse_target(method: bytes, target: bytes) -> Target:
@@ -55,13 +55,10 @@ def parse_target(method: bytes, target: bytes) -> Target:
 
     Raises BadTarget for what is malformed, leaves the root, or may be read in two ways.
     """
-    match = _plain(target)
+    match = _usual(target)
     if match is not None:
         path, query = match.groups()
-        if b"//" not in path and b"/." not in path:
-            if query is None:
-                return Target(path, path, b"", False, None, None, False)
-            return Target(path, path, query, True, None, None, False)
+        return Target(path, path, b"", False) if query is None else Target(path, path, query, True)
     if target[:1] == b"/":
         return _origin(target, None, None)
     return _other_form(method, target)
@@ -71,7 +68,7 @@ def _other_form(method: bytes, target: bytes) -> Target:
     if target == b"*":
         if method != b"OPTIONS":
             raise BadTarget("* is for OPTIONS")
-        return Target(b"*", b"*", b"", False, None, None, True)
+        return Target(b"*", b"*", b"", False, asterisk=True)
     match = _absolute(target)
     if match is None:
         raise BadTarget("neither a path nor an http URL")
@@ -83,12 +80,12 @@ def _other_form(method: bytes, target: bytes) -> Target:
     scheme = scheme.lower()
     if not rest and method == b"OPTIONS":
         # RFC 9112 section 3.2.4: the whole server is meant.
-        return Target(b"*", b"*", b"", False, authority, scheme, True)
+        return Target(b"*", b"*", b"", False, authority, scheme, asterisk=True)
     return _origin(rest if rest[:1] == b"/" else b"/" + rest, authority, scheme)
 
 
 def _origin(target: bytes, authority: bytes | None, scheme: bytes | None) -> Target:
-    match = _escaped(target)
+    match = _origin_form(target)
     if match is None:
         raise BadTarget("a byte that may not stand there")
     raw_path, query = match.groups()
@@ -102,7 +99,7 @@ def _origin(target: bytes, authority: bytes | None, scheme: bytes | None) -> Tar
             path, raw_path = _without_dot_segments(path, raw_path)
     if b"//" in path:
         path = _slashes.sub(b"/", path)
-    return Target(path, raw_path, query or b"", query is not None, authority, scheme, False)
+    return Target(path, raw_path, query or b"", query is not None, authority, scheme)
 
 
 def _without_dot_segments(path: bytes, raw_path: bytes) -> tuple[bytes, bytes]:
@@ -166,7 +163,7 @@ def rewrite_path(raw_path: bytes, path: bytes, strip_prefix: bytes, add_prefix: 
     """
     rest = raw_path
     strip_prefix = strip_prefix.rstrip(b"/")
-    if strip_prefix and path.startswith(strip_prefix) and path[len(strip_prefix) :][:1] in (b"", b"/"):
+    if path == strip_prefix or path.startswith(strip_prefix + b"/"):
         if raw_path == path:
             rest = raw_path[len(strip_prefix) :]
         else:
@@ -188,9 +185,7 @@ def safe_location(target: bytes) -> bytes:
     Browsers take `//host` and `/\\host` for another server and drop control bytes before they look, so slashes and
     backslashes at the start become one slash, and what is not printable is escaped.
     """
-    start = _leading_slashes.match(target)
-    rest = target if start is None else target[start.end() :]
-    return b"/" + _unprintable.sub(_escape, rest)
+    return b"/" + _unprintable.sub(_escape, target.lstrip(b"/\\"))
 
 
 def _escape(match: re.Match[bytes]) -> bytes:
