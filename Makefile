@@ -1,0 +1,71 @@
+# make run: the gateway in the foreground, from a fresh clone. make test: lint, types and all tests.
+# Another interpreter: make PYTHON=python3.13 venv. Some tests only: make test TESTS="tests/http -k chunked".
+
+PYTHON ?= python3
+TESTS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test lint types coverage bench docs clean
+
+help:
+	@echo "make run       the gateway in the foreground, with etc/gw.ini"
+	@echo "make test      lint, types and all tests; TESTS='tests/http -k name' for some"
+	@echo "make lint      ruff: rules and format"
+	@echo "make types     mypy"
+	@echo "make coverage  all tests, with branch coverage"
+	@echo "make bench     the benchmark against Envoy"
+	@echo "make docs      writes the option reference from the declarations"
+	@echo "make venv      the environment alone: .venv/bin/twistd, .venv/bin/gwproxy"
+	@echo "make clean     removes .venv and all that was built"
+
+venv: .venv/.installed
+
+# Made again when what is installed changes; the source itself is used in place. The plugin is copied: see setup.py.
+.venv/.installed: setup.cfg setup.py twisted/plugins/gwproxy_plugin.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "gwproxy needs Python 3.11 or newer. Name one with: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@# Debian keeps the venv module apart from python3
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv; \
+		else \
+			echo "$(PYTHON) cannot make environments. On Debian: sudo apt-get install python3-venv" >&2; exit 1; \
+		fi; }
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --editable '.[test]'
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed
+	$(PIP) install --quiet --editable '.[test,bench]'
+	@touch $@
+
+run: venv
+	$(BIN)/twistd -n --pidfile= gwproxy --config etc/gw.ini
+
+test: lint types
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+coverage: venv
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: .venv/.installed-bench
+	$(BIN)/python -m bench
+
+docs: venv
+	$(BIN)/python -m gwproxy.config.reference docs/configuration.md
+
+clean:
+	rm -rf .venv build dist gwproxy.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
