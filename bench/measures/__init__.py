@@ -1,0 +1,1 @@
+"""One measurement a file. Each is a function from a Bench and the peers to samples; none prints."""

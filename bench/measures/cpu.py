@@ -1,0 +1,53 @@
+"""CPU time per small proxied request, keep-alive, under full load."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+
+from bench.gateways import Bench, Peer, small_backend
+from bench.request import HEADERS, PATH
+
+WARM_UP_SECONDS = 2.0
+CONNECTIONS = 32
+SERVED = re.compile(r"(\d+) requests in")
+TROUBLE = re.compile(r"Non-2xx or 3xx responses: \d+|Socket errors: .*")
+
+Samples = dict[str, list[float]]
+
+
+def measure_cpu(bench: Bench, peers: Sequence[Peer]) -> dict[str, Samples]:
+    """By peer, one sample a round: microseconds of CPU a request, and requests a second. The peers take turns."""
+    samples: dict[str, Samples] = {peer.name: {"us": [], "requests_per_second": []} for peer in peers}
+    with small_backend(bench):
+        for _ in range(bench.rounds):
+            for peer in peers:
+                with peer.started(bench) as gateway:
+                    load(bench, WARM_UP_SECONDS)
+                    before = gateway.cpu_seconds()
+                    served = load(bench, bench.seconds)
+                    used = gateway.cpu_seconds() - before
+                samples[peer.name]["us"].append(used / served * 1e6)
+                samples[peer.name]["requests_per_second"].append(served / bench.seconds)
+    return samples
+
+
+def load(bench: Bench, seconds: float) -> int:
+    """Run wrk for whole `seconds`; how many requests were answered. Raises ValueError if any was not answered 2xx."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"]
+    for name, value in HEADERS.items():
+        command += ["-H", f"{name}: {value}"]
+    done = subprocess.run(
+        [*command, f"http://127.0.0.1:{bench.port}{PATH}"],
+        capture_output=True,
+        text=True,
+        timeout=seconds + 30,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {bench.load_cpu}),
+    )
+    served, trouble = SERVED.search(done.stdout), TROUBLE.search(done.stdout)
+    if served is None or int(served[1]) == 0 or trouble:
+        raise ValueError(f"the load did not go through: {trouble[0] if trouble else done.stdout}")
+    return int(served[1])
