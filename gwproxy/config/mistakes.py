@@ -6,7 +6,7 @@ No message repeats a value that came from an expansion or that is a secret; `Bad
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 import attrs
@@ -60,13 +60,15 @@ class BadValue(ValueError):
     """A text is no value of the wanted kind. Raised by the parsers of `gwproxy.config.values`.
 
     `message` says what is wanted and never repeats the text, which may be a secret. `piece` is the part of the text
-    that is wrong (empty: all of it); it is shown only if the text stands in the file as it is.
+    that is wrong (empty: all of it); it is shown only if the text stands in the file as it is. `more`: what else is
+    wrong with other pieces.
     """
 
-    def __init__(self, message: str, piece: str = "") -> None:
+    def __init__(self, message: str, piece: str = "", more: Sequence[BadValue] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.piece = piece
+        self.more = more
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

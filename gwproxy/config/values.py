@@ -152,8 +152,8 @@ def _write_duration(seconds: float) -> str:
     if seconds != math.floor(seconds):
         return f"{seconds * 1000:.6f}".rstrip("0").rstrip(".") + "ms"
     for unit in ("d", "h", "m"):
-        # 90s rather than 1.5m, and 24h is 1d.
-        if seconds % _SECONDS[unit] == 0:
+        # 60s rather than 1m, which reads like a size
+        if seconds > _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:.0f}{unit}"
     return f"{seconds:.0f}s"
 
@@ -234,19 +234,23 @@ def split_list(text: str) -> list[str]:
 
 
 def list_of(parse: Callable[[str], T]) -> Value[tuple[T, ...]]:
-    """Items of one kind, separated by commas or newlines. An item may not be given twice."""
+    """Items of one kind, hashable, separated by commas or newlines. An item may not be given twice."""
     value = as_value(parse)
 
     def read(text: str, base: Path) -> tuple[T, ...]:
-        items: list[T] = []
+        items: dict[T, None] = {}
+        wrong: list[BadValue] = []
         for piece in split_list(text):
             try:
                 item = value.read(piece, base)
             except BadValue as bad:
-                raise BadValue(bad.message, bad.piece or piece) from bad
-            if item in items:
-                raise BadValue("stands twice in the list", piece)
-            items.append(item)
+                wrong.append(BadValue(bad.message, bad.piece or piece))
+            else:
+                if item in items:
+                    wrong.append(BadValue("stands twice in the list", piece))
+                items[item] = None
+        if wrong:
+            raise BadValue(wrong[0].message, wrong[0].piece, wrong[1:])
         return tuple(items)
 
     return Value(f"list of {value.kind}", read, lambda items: ", ".join(map(value.write, items)))
