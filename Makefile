@@ -64,7 +64,7 @@ bench: .venv/.installed-bench
 	$(BIN)/python -m bench
 
 docs: venv
-	$(BIN)/python -m gwproxy.config.reference docs/configuration.md
+	$(BIN)/gwproxy reference docs/configuration.md
 
 clean:
 	rm -rf .venv build dist gwproxy.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
