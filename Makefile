@@ -4,7 +4,8 @@
 PYTHON ?= python3
 TESTS ?=
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# the warning says that the current folder holds the package too, which is the point
+PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test lint types coverage bench docs clean
