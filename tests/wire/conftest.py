@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.wire.kit.client import RawClient
+from tests.wire.kit.dead_ports import BlackHole, RefusingPort
 from tests.wire.kit.gateway import GatewayProcess
 from tests.wire.kit.refusal import AccessLedger, Refusals, report
-from tests.wire.kit.upstream import BlackHole, RefusingPort, ScriptedUpstream, close_all
+from tests.wire.kit.upstream import ScriptedUpstream
 
 CONFIG = Path(__file__).with_name("gw.ini")
 
@@ -26,7 +27,8 @@ def upstreams() -> Iterator[dict[str, ScriptedUpstream]]:
     """The servers behind the gateway, by their names in gw.ini."""
     servers = {"MAIN": ScriptedUpstream(), "OTHER": ScriptedUpstream()}
     yield servers
-    close_all(servers.values())
+    for server in servers.values():
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,8 @@ def gateway(
         assert not process.tracebacks(), process.output()
     finally:
         process.kill()
-        close_all([refusing, black_hole])
+        refusing.close()
+        black_hole.close()
 
 
 @pytest.fixture

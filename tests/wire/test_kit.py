@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.wire.kit.client import FIN, RST, RawClient
+from tests.wire.kit.dead_ports import BlackHole, RefusingPort
+from tests.wire.kit.gateway import GatewayProcess
 from tests.wire.kit.messages import Framing, Malformed
 from tests.wire.kit.upstream import (
     OK,
-    BlackHole,
-    RefusingPort,
     ScriptedUpstream,
     UpstreamConnection,
     respond,
@@ -196,3 +197,10 @@ def test_a_port_that_says_nothing() -> None:
     with pytest.raises(TimeoutError):
         RawClient(hole.port, patience=0.2)
     hole.close()
+
+
+def test_a_gateway_that_does_not_start_says_why(tmp_path: Path) -> None:
+    gateway = GatewayProcess("[no-such-section]\nendpoint = tcp:@PORT@\n", tmp_path, {})
+    with pytest.raises(AssertionError, match=r"(?s)did not start: .*no-such-section"):
+        gateway.start()
+    assert not gateway.is_running()

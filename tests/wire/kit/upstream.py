@@ -14,7 +14,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from tests.wire.kit.client import FIN, RST, abort_on_close
 from tests.wire.kit.messages import Request, read_request_head
@@ -282,36 +282,3 @@ class ScriptedUpstream:
         finally:
             connection.close()
             self.changed()
-
-
-class RefusingPort:
-    """A port that is ours and refuses every connection."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-class BlackHole:
-    """A port where connection attempts are neither accepted nor refused: its queue is full."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.port: int = self._listener.getsockname()[1]
-        self._fillers = [socket.socket() for _ in range(3)]
-        for filler in self._fillers:
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", self.port))
-
-    def close(self) -> None:
-        for sock in (*self._fillers, self._listener):
-            sock.close()
-
-
-def close_all(things: Iterable[ScriptedUpstream | RefusingPort | BlackHole]) -> None:
-    for thing in things:
-        thing.close()
