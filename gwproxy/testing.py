@@ -1,8 +1,8 @@
 """For authors of filters: an exchange without sockets, and a harness that plays it through filters.
 
-    def test_old_clients_are_refused():
-        refuse = build_filter(my_filter, oldest="2")
-        played = run_filter(refuse, FakeExchange(headers=[(b"X-Version", b"1")]))
+    def test_a_version_that_does_not_exist_is_refused():
+        versions = build_filter("api_version", {"versions": "1, 2"})
+        played = run_filter(versions, FakeExchange(headers=[(b"API-Version", b"3")]))
         assert played.status == 400
 
 The filters run in the gateway's own chain, so that order, replies and waiting are the real ones. What lies around the
@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from gwproxy.config.options import declared_options
 from gwproxy.filters.api import BodyTransform, FilterContext, Header, Outgoing, Principal, Reply, Verdict
 from gwproxy.filters.chain import FilterChain
+from gwproxy.filters.registry import filter_types
 from gwproxy.http import headers as fields
 from gwproxy.http.target import parse_target
 
@@ -262,26 +263,32 @@ def parse_options(options_class: type, texts: Mapping[str, str]) -> Any:
     return options
 
 
-def build_filter(filter_type: Any, *, name: str = "test", clock: Clock | None = None, **texts: str) -> Any:
-    """The filter that `[filter:NAME]` with these options would build.
+def build_filter(
+    filter_type: Any,
+    options: Mapping[str, str] | None = None,
+    *,
+    name: str = "test",
+    clock: Clock | None = None,
+    kept: dict[tuple[object, ...], Any] | None = None,
+) -> Any:
+    """The filter that `[filter:NAME]` with these options, texts by key as in a file, would build.
 
-    `filter_type` is what the entry point names: a module with `Options` and `factory`. Raises as parse_options does,
-    and what the factory raises. Give the harness the same `clock` when the filter measures time or waits.
+    `filter_type` is the name of an installed type, or what an entry point names: a module with `Options` and `factory`.
+    Raises as parse_options does, what the factory raises, and KeyError when no such type is installed. Give the harness the same `clock` when the filter measures time or waits. What the
+    filter keeps over a reload is in `kept`: hand the same dict to the filter that takes its place.
     """
-    context = FilterContext(name=name, reactor=Clock() if clock is None else clock, keep=_Kept().keep)
-    return filter_type.factory(parse_options(filter_type.Options, texts), context)
+    store: dict[tuple[object, ...], Any] = {} if kept is None else kept
 
+    def keep(key: tuple[object, ...], make: Callable[[], Any]) -> Any:
+        if key not in store:
+            store[key] = make()
+        return store[key]
 
-class _Kept:
-    """State that outlives a reload, for one filter in one test."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], Any] = {}
-
-    def keep(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+    context = FilterContext(name=name, reactor=Clock() if clock is None else clock, keep=keep)
+    if isinstance(filter_type, str):
+        installed = filter_types()[filter_type]
+        return installed.factory(parse_options(installed.options_class, options or {}), context)
+    return filter_type.factory(parse_options(filter_type.Options, options or {}), context)
 
 
 def _head_of(reply: Reply) -> list[Header]:

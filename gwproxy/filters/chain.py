@@ -265,7 +265,8 @@ def _hooks_of(name: str, filter_object: object) -> dict[str, Callable[[ChainedEx
             raise ConfigMistake(f"filter {name}: it declares {interface.__name__} and has no {hook_name}")
     for attribute in dir(type(filter_object)):
         near = get_close_matches(attribute, _HOOKS, 1, 0.8)
-        if near and attribute not in _HOOKS:
+        # It would never be called, and nobody would know.
+        if near and attribute.startswith("on_") and attribute not in _HOOKS:
             raise ConfigMistake(f"filter {name}: {attribute} is no hook, did you mean {near[0]}")
     if not hooks:
         kind = type(filter_object).__name__

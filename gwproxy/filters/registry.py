@@ -14,7 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Final, NoReturn
 
 import attrs
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 
 from gwproxy.config.mistakes import ConfigMistake
 from gwproxy.filters.api import FilterContext
@@ -46,13 +47,7 @@ def filter_types(found: Iterable[EntryPoint] | None = None) -> dict[str, FilterT
     claims: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=GROUP) if found is None else found:
         claims.setdefault(entry.name, []).append(entry)
-    types = {name: _load(name, entries) for name, entries in sorted(claims.items())}
-    for filter_type in types.values():
-        if filter_type.problem:
-            _log.warn(
-                "filter type {name} cannot be used: {problem}", name=filter_type.name, problem=filter_type.problem
-            )
-    return types
+    return {name: _load(name, entries) for name, entries in sorted(claims.items())}
 
 
 def _load(name: str, entries: list[EntryPoint]) -> FilterType:
@@ -62,8 +57,7 @@ def _load(name: str, entries: list[EntryPoint]) -> FilterType:
     try:
         loaded = entries[0].load()
     except Exception as error:  # an import runs whatever its author wrote
-        _log.failure("filter type {name} of {owner} cannot be imported", name=name, owner=owners)
-        return _unusable(name, owners, f"{owners} cannot be imported: {type(error).__name__}: {error}")
+        return _unusable(name, owners, f"{owners} cannot be imported: {type(error).__name__}: {error}", Failure())
     options_class, factory = getattr(loaded, "Options", None), getattr(loaded, "factory", None)
     if not isinstance(options_class, type) or not attrs.has(options_class):
         return _unusable(name, owners, f"{entries[0].value} of {owners} has no attrs class Options")
@@ -90,9 +84,13 @@ class _EveryKey(dict[str, str]):
         return self._answer
 
 
-def _unusable(name: str, owners: str, problem: str) -> FilterType:
+def _unusable(name: str, owners: str, problem: str, failure: Failure | None = None) -> FilterType:
     """A type of which a config hears nothing but `problem`, whatever options it gives."""
     told = f"the filter type {name} cannot be used: {problem}"
+    if failure is None:
+        _log.warn("{told}", told=told)
+    else:
+        _log.failure("{told}", failure, LogLevel.warn, told=told)
 
     @attrs.frozen
     class Unusable:

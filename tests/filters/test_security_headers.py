@@ -1,0 +1,113 @@
+"""The filter `security_headers`: what it sends when, and values that it refuses at load."""
+
+from __future__ import annotations
+
+import pytest
+
+from gwproxy.config.mistakes import BadValue
+from gwproxy.filters import security_headers
+from gwproxy.filters.api import Header, Reply
+from gwproxy.testing import FakeExchange, FilterHarness, UpstreamResponse, build_filter, run_filter
+
+NOSNIFF = (b"X-Content-Type-Options", b"nosniff")
+DENY = (b"X-Frame-Options", b"DENY")
+HSTS = (b"Strict-Transport-Security", b"max-age=31536000")
+
+
+def answered(scheme: bytes, response: list[Header], **options: str) -> list[Header]:
+    built = build_filter(security_headers, options)
+    return run_filter(built, FakeExchange(scheme=scheme), UpstreamResponse(headers=response)).headers
+
+
+def test_defaults_over_https() -> None:
+    assert answered(b"https", []) == [NOSNIFF, DENY, HSTS]
+
+
+def test_rfc6797_no_hsts_over_plain_http() -> None:
+    assert answered(b"http", []) == [NOSNIFF, DENY]
+    # The upstream's own neither.
+    assert answered(b"http", [(b"strict-transport-security", b"max-age=1")]) == [NOSNIFF, DENY]
+
+
+def test_all_of_them() -> None:
+    assert answered(
+        b"https",
+        [],
+        hsts="max-age=63072000; includeSubDomains; preload",
+        csp="default-src 'self';\nimg-src *",
+        frame_options="sameorigin",
+        referrer_policy="no-referrer, strict-origin",
+        permissions_policy='camera=(), fullscreen=(self "https://a.example")',
+    ) == [
+        NOSNIFF,
+        (b"X-Frame-Options", b"SAMEORIGIN"),
+        (b"Content-Security-Policy", b"default-src 'self'; img-src *"),
+        (b"Referrer-Policy", b"no-referrer, strict-origin"),
+        (b"Permissions-Policy", b'camera=(), fullscreen=(self "https://a.example")'),
+        (b"Strict-Transport-Security", b"max-age=63072000; includeSubDomains; preload"),
+    ]
+
+
+def test_what_is_off_is_not_sent_and_leaves_the_upstreams() -> None:
+    upstream = [(b"x-frame-options", b"SAMEORIGIN"), (b"Strict-Transport-Security", b"max-age=1")]
+    assert answered(b"https", upstream, hsts="off", frame_options="off") == [*upstream, NOSNIFF]
+
+
+def test_the_upstreams_are_replaced() -> None:
+    upstream = [(b"x-frame-options", b"ALLOWALL"), (b"X-Frame-Options", b"DENY"), (b"ETag", b"1")]
+    assert answered(b"http", upstream) == [(b"ETag", b"1"), NOSNIFF, DENY]
+
+
+def test_without_replace_they_stay() -> None:
+    upstream = [(b"x-frame-options", b"SAMEORIGIN"), (b"ETag", b"1")]
+    assert answered(b"https", upstream, replace="no") == [*upstream, NOSNIFF, HSTS]
+
+
+def test_replies_of_other_filters_have_them() -> None:
+    class Refuses:
+        def on_request(self, exchange: object) -> Reply:
+            return Reply(401)
+
+    played = FilterHarness(build_filter(security_headers), Refuses()).run()
+    assert (played.status, played.headers) == (401, [NOSNIFF, DENY])
+
+
+def test_exchanges_do_not_share_a_list() -> None:
+    built = build_filter(security_headers)
+    run_filter(built).headers.append((b"X-A", b"1"))
+    assert run_filter(built).headers == [NOSNIFF, DENY]
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("hsts", "31536000", "is no directive of Strict-Transport-Security that browsers know"),
+        ("hsts", "includeSubDomains", "must have max-age=SECONDS"),
+        ("hsts", "max-age=1y", "must have max-age=SECONDS"),
+        ("hsts", "max-age=1; max-age=2", "stands twice"),
+        ("hsts", "max-age=1; includeSubDomain", "did you mean 'includesubdomains'"),
+        ("hsts", "max-age=31536000; preload", "preload needs includeSubDomains"),
+        ("hsts", "max-age=60; includeSubDomains; preload", "max-age of at least 31536000"),
+        ("frame_options", "ALLOW-FROM https://a.example", "must be DENY, SAMEORIGIN or off"),
+        ("referrer_policy", "no-referer", "did you mean 'no-referrer'"),
+        ("csp", "defualt-src 'self'", "did you mean 'default-src'"),
+        ("csp", "img-src a; img-src b", "stands twice"),
+        ("csp", "default-src 'self'\x1b", "must be printable ASCII"),
+        ("csp", "default-src b\u00fccher.example", "must be printable ASCII"),
+        ("permissions_policy", "camera 'none'", "must be like camera=()"),
+        ("permissions_policy", "camera=(self https://a.example)", "must be like camera=()"),
+        ("replace", "maybe", "must be yes or no"),
+    ],
+)
+def test_values_are_refused_at_load(option: str, text: str, message: str) -> None:
+    with pytest.raises(BadValue) as caught:
+        build_filter(security_headers, {option: text})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["camera=()", "camera=*", "camera=self", "a=(self)", 'a=(self "https://a.example" "https://b.example")', "a=(*)"],
+)
+def test_permissions_policy_takes(text: str) -> None:
+    assert (b"Permissions-Policy", text.encode()) in answered(b"http", [], permissions_policy=text)
