@@ -180,8 +180,13 @@ class _Loading:
                 check()
         except ConfigMistake as mistake:
             self._mistake(section, mistake.key or None, mistake.message)
-        except ValueError as error:  # a validator of an options class
-            self._mistake(section, None, str(error))
+        except ValueError as error:  # a validator of an options class, whose words may repeat the values
+            secret = any(
+                (section.kind, section.name, key) in self._hidden or expanded.changed
+                for (kind, name, key), expanded in self._texts.items()
+                if (kind, name) == (section.kind, section.name)
+            )
+            self._mistake(section, None, "the options do not fit together" if secret else str(error))
         else:
             return options
         return None

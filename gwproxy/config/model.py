@@ -294,7 +294,7 @@ class RouteOptions:
         doc="Redirect, as in 308 https://example.com$uri; $uri is the path and query as received.",
     )
     strip_prefix: str = option(
-        routes.path_prefix, default="", doc="Taken off the path before it goes upstream, on a segment boundary."
+        routes.matched_prefix, default="", doc="Taken off the path before it goes upstream, on a segment boundary."
     )
     add_prefix: str = option(
         routes.path_prefix, default="", doc="Put before the path, after strip_prefix, before it goes upstream."

@@ -18,7 +18,8 @@ _HEAD: Final = """\
 <!-- Written by `gwproxy reference docs/configuration.md` from the declarations in the code. Do not edit. -->
 
 One INI file, `--config FILE`. `gwproxy check FILE` finds every mistake in it without serving; `gwproxy check --show
-FILE` prints what is in force, with defaults and without secrets. `etc/gw.ini` is a commented example that runs as it is.
+FILE` prints what is in force, with defaults and without secrets; `gwproxy explain FILE METHOD URL` tells which route
+takes a request. `etc/gw.ini` is a commented example that runs as it is.
 
 * A section is `[kind]` or `[kind:name]`; names have letters, digits, dots, `-` and `_`. Nothing may be given twice.
 * A comment is a line that begins with `;` or `#`. There are none behind a value.

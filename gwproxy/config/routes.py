@@ -1,16 +1,24 @@
-"""What only routes have: path patterns, methods, and the answers made by the gateway itself."""
+"""What only routes have: path patterns, prefixes, methods, and the answers made by the gateway itself.
+
+Patterns and `strip_prefix` are compared with paths as `gwproxy.http.target` gives them: decoded, but for `/ \\ % ? #`
+and what is not printable ASCII. They may be written decoded or with escapes.
+"""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
 from http import HTTPStatus
+from string import printable
 from typing import Final
+from urllib.parse import quote
 
 import attrs
 
 from gwproxy.config.mistakes import BadValue
 from gwproxy.config.values import plain, token
+from gwproxy.errors import BadTarget
+from gwproxy.http.target import normal_escapes
 
 REDIRECT_STATUSES: Final = (301, 302, 303, 307, 308)
 
@@ -26,7 +34,7 @@ class PatternKind(StrEnum):
 
 @attrs.frozen
 class PathPattern:
-    """Which paths a route takes. Patterns are matched against the decoded path without dot segments.
+    """Which paths a route takes.
 
     `text` is the pattern as written, for metrics; `value` the same without its mark: path, template or expression.
     """
@@ -51,8 +59,8 @@ def _parse_pattern(text: str) -> PathPattern:
 
 
 def _checked_expression(expression: str) -> str:
-    if not expression.isprintable():
-        raise BadValue("must be one line of printable characters")
+    if not expression.isascii() or not expression.isprintable():
+        raise BadValue("must be printable ASCII: other characters are matched as escapes, as in %C3%BC")
     try:
         re.compile(expression.encode())  # paths are bytes
     except (re.error, RecursionError, OverflowError) as error:
@@ -61,19 +69,13 @@ def _checked_expression(expression: str) -> str:
 
 
 def _check_path(value: str) -> None:
-    """Refuse what could never match: paths are matched decoded and normalised."""
+    """Refuse what could never match."""
     if not value.startswith("/"):
-        raise BadValue("must begin with /, or with = or ~ and then the path or expression")
-    if not value.isprintable() or " " in value:
-        raise BadValue("must have no spaces or control characters")
-    for character, reason in (
-        ("?", "must not have a query: only paths are matched"),
-        ("#", "must not have a fragment"),
-        ("%", "must not be percent-encoded: paths are matched decoded"),
-        ("\\", "must not have a backslash"),
-    ):
-        if character in value:
-            raise BadValue(reason)
+        raise BadValue("must be a path that begins with /, or ~ and an expression")
+    if not value.isprintable() or any(mark in value for mark in "?#\\"):
+        raise BadValue("can never match: a path has no ?, #, backslash or control characters")
+    if re.search(r"%(?![0-9A-Fa-f]{2})", value):
+        raise BadValue("has a % that two hexadecimal digits do not follow")
     if "//" in value or any(segment in (".", "..") for segment in value.split("/")):
         raise BadValue("can never match: paths are matched without //, /./ and /../")
 
@@ -94,8 +96,22 @@ def _check_template(value: str) -> None:
 path_pattern: Final = plain("PATH | = PATH | ~ REGEX", _parse_pattern, lambda pattern: pattern.text)
 
 
+def _parse_matched_prefix(text: str) -> str:
+    if not text:
+        return ""
+    _check_path(text)
+    try:
+        # Left alone: what is ASCII, escapes too.
+        return normal_escapes(quote(text, safe=printable).encode()).decode()
+    except BadTarget as error:
+        raise BadValue(f"can never match: {error.detail}") from None
+
+
+matched_prefix: Final = plain("PATH", _parse_matched_prefix)
+
+
 def _parse_prefix(text: str) -> str:
-    # Also taken apart: what is added is written into a request line, and `//` would read as an authority.
+    # Written into a request line as it is, where `//` would read as an authority.
     if not re.fullmatch(r"(/[!$&'()*+,;=:@A-Za-z0-9._~%-]+)*/?", text) or re.search(r"/\.\.?(/|$)", text):
         raise BadValue("must begin with / and have only characters of a path, percent-encoded where needed")
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):

@@ -15,6 +15,7 @@ from gwproxy.config.routes import PathPattern, PatternKind, Redirect, Respond
         ("/", PatternKind.PREFIX, "/"),
         ("/user/", PatternKind.PREFIX, "/user/"),
         ("/büro", PatternKind.PREFIX, "/büro"),
+        ("/a b%2Fc", PatternKind.PREFIX, "/a b%2Fc"),
         ("= /exact", PatternKind.EXACT, "/exact"),
         ("=/exact", PatternKind.EXACT, "/exact"),
         ("= /a/{b}", PatternKind.EXACT, "/a/{b}"),
@@ -31,14 +32,14 @@ def test_patterns(text: str, kind: PatternKind, value: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must begin with /"),
-        ("user", "must begin with /"),
-        ("= user", "must begin with /"),
-        ("/a b", "no spaces"),
-        ("/a?b", "must not have a query"),
-        ("/a#b", "must not have a fragment"),
-        ("/a%20b", "must not be percent-encoded"),
-        ("/a\\b", "must not have a backslash"),
+        ("", "must be a path that begins with /"),
+        ("user", "must be a path that begins with /"),
+        ("= user", "must be a path that begins with /"),
+        ("/a\x01b", "control characters"),
+        ("/a?b", "can never match: a path has no"),
+        ("/a#b", "can never match: a path has no"),
+        ("/a%2", "has a % that two hexadecimal"),
+        ("/a\\b", "can never match: a path has no"),
         ("//a", "can never match"),
         ("/a/../b", "can never match"),
         ("/a/.", "can never match"),
@@ -47,7 +48,8 @@ def test_patterns(text: str, kind: PatternKind, value: str) -> None:
         ("/{a}/{a}", "has the parameter a twice"),
         ("~ (", "is no regular expression: missing \\), unterminated subpattern"),
         ("~ a{99999999999999999999}", "is no regular expression"),
-        ("~ a\nb", "one line"),
+        ("~ a\nb", "printable ASCII"),
+        ("~ /b\u00fcro", "printable ASCII"),
     ],
 )
 def test_patterns_refused(text: str, message: str) -> None:
@@ -66,6 +68,28 @@ def test_prefixes(text: str) -> None:
 def test_prefixes_refused(text: str) -> None:
     with pytest.raises(BadValue):
         routes.path_prefix(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", ""),
+        ("/", "/"),
+        ("/a b", "/a b"),
+        ("/a%20%41%2f%25", "/a A%2F%25"),
+        ("/b\u00fcro", "/b%C3%BCro"),
+        ("/%c3%bc", "/%C3%BC"),
+    ],
+)
+def test_prefixes_to_match_take_the_form_of_paths(text: str, value: str) -> None:
+    assert routes.matched_prefix(text) == value
+    assert routes.matched_prefix(value) == value
+
+
+@pytest.mark.parametrize("text", ["a", "//a", "/../a", "/a?b", "/%00", "/%zz", "/a\\b"])
+def test_prefixes_to_match_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        routes.matched_prefix(text)
 
 
 def test_methods_keep_their_case() -> None:
