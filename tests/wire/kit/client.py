@@ -18,6 +18,19 @@ def abort_on_close(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def request(
+    *lines: bytes,
+    method: bytes = b"GET",
+    target: bytes = b"/up/x",
+    version: bytes = b"1.1",
+    host: bytes | None = b"a.test",
+    body: bytes = b"",
+) -> bytes:
+    """The bytes of a request: nothing is added to what is given, no framing either. `host` None: no Host line."""
+    hosts = [] if host is None else [b"Host: " + host]
+    return b"\r\n".join([b"%b %b HTTP/%b" % (method, target, version), *hosts, *lines, b"", body])
+
+
 class RawClient:
     """One connection to 127.0.0.1. Every wait is bounded; see Reader for what is raised."""
 
@@ -92,6 +105,19 @@ class RawClient:
             return True
         except ConnectionResetError:
             return False
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+    def has_nothing(self) -> bool:
+        """Whether it is open and no byte has arrived by now."""
+        if self._reader.unread:
+            return False
+        self.socket.setblocking(False)
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+            return False
+        except BlockingIOError:
+            return True
         finally:
             self.socket.settimeout(PATIENCE)
 

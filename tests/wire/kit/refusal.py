@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gwproxy.errors import Reason
-from tests.wire.kit.client import FIN
+from tests.wire.kit.client import FIN, RawClient
 from tests.wire.kit.gateway import GatewayProcess, LogRecord
 from tests.wire.kit.messages import Response
 from tests.wire.kit.upstream import ScriptedUpstream
@@ -106,7 +106,7 @@ class Refusals:
             if closes:
                 assert client.ending() == FIN
         self.nothing_reached()
-        self._ledger.expect(response, self._test, reason, by="gateway", upstream=None)
+        self._ledger.expect(response, self._test, reason, by="gateway")
         return response
 
     def nothing_reached(self) -> None:
@@ -132,6 +132,21 @@ def check_reply(response: Response, status: int, reason: Reason, method: bytes =
     request_id = response.headers.get(b"x-request-id")
     assert request_id is not None
     assert (problem["status"], problem["reason"], problem["request_id"]) == (status, reason, request_id.decode())
+
+
+def never_whole(client: RawClient) -> Response | None:
+    """What a broken answer of the upstream comes to: a 502, which is returned, or a response that breaks off.
+
+    A response that ends clean fails the test (CORRECTNESS M6).
+    """
+    response = client.read_head()
+    if response.status == 502:
+        return client.read_body(response)
+    try:
+        client.read_body(response)
+    except (EOFError, ConnectionResetError):
+        return None
+    raise AssertionError(f"ended clean: {response}")
 
 
 def report(mistakes: list[str]) -> None:

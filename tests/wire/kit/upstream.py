@@ -219,6 +219,15 @@ class ScriptedUpstream:
     def connection_of(self, request: Request) -> UpstreamConnection:
         return next(each for each in self.connections if each.number == request.connection)
 
+    def wait_dropped(self) -> None:
+        """Until every connection that had a request is at its end: none of them will be used again."""
+
+        def dropped() -> bool:
+            used = [self.connection_of(request) for request in self.requests]
+            return all(connection.ended or not connection.open for connection in used)
+
+        self.wait_for(dropped, "the end of the connections")
+
     def wait_quiet(self) -> None:
         """Until no connection waits to be accepted, no byte waits to be read and no handler runs."""
         deadline = time.monotonic() + PATIENCE
