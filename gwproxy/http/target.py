@@ -34,6 +34,7 @@ _dubious_dots = re.compile(
     rb"/\.\.?(?:;|%2F|%5C)"
     rb"|%(?:2F|5C)\.\.?(?:[/;]|%2F|%5C|\Z)"
 ).search
+_escaped_slash = re.compile(rb"%(?:2[Ff]|5[Cc])").search
 _unprintable = re.compile(rb"[^!-~]")
 
 
@@ -149,8 +150,8 @@ def normal_escapes(path: bytes) -> bytes:
 
 
 def has_encoded_slash(path: bytes) -> bool:
-    """Whether `Target.path` has an escaped `/` or `\\`; for routes that refuse those."""
-    return b"%2F" in path or b"%5C" in path
+    """Whether a path, in either form, has an escaped `/` or `\\`; for routes that refuse those."""
+    return b"%" in path and _escaped_slash(path) is not None
 
 
 def rewrite_path(raw_path: bytes, path: bytes, strip_prefix: bytes, add_prefix: bytes) -> bytes:

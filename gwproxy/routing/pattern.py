@@ -40,15 +40,13 @@ class Pattern:
 
 def compile_pattern(path: PathPattern) -> Pattern:
     """Raises ValueError, with a text for the operator, for a pattern that is malformed or can never match."""
-    match path.kind:
-        case PatternKind.REGEX:
-            return Pattern(path.kind, regex=_regex(path.value))
-        case PatternKind.EXACT:
-            return Pattern(path.kind, exact=_normal_path(path.value))
-        case PatternKind.PREFIX:
-            return Pattern(path.kind, segments=tuple(_normal_path(path.value).split(b"/")[1:]))
-        case PatternKind.TEMPLATE:
-            return Pattern(path.kind, segments=_template(path.value))
+    if path.kind is PatternKind.REGEX:
+        return Pattern(path.kind, regex=_regex(path.value))
+    if path.kind is PatternKind.EXACT:
+        return Pattern(path.kind, exact=_normal_path(path.value))
+    if path.kind is PatternKind.PREFIX:
+        return Pattern(path.kind, segments=tuple(_normal_path(path.value).split(b"/")[1:]))
+    return Pattern(path.kind, segments=_template(path.value))
 
 
 def _regex(value: str) -> re.Pattern[bytes]:

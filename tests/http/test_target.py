@@ -120,10 +120,18 @@ def test_n4_nothing_is_decoded_into_a_separator_or_twice(received: bytes, path: 
     assert (target.path, target.raw_path) == (path, received)
 
 
-def test_n4_escaped_slashes_are_found() -> None:
-    assert has_encoded_slash(get(b"/a%2fb").path)
-    assert has_encoded_slash(get(b"/a%5cb").path)
-    assert not has_encoded_slash(get(b"/a%252Fb/%2e").path)
+@pytest.mark.parametrize("received", [b"/a%2fb", b"/a%2Fb", b"/a%5cb", b"/a%5Cb"])
+def test_n4_escaped_slashes_are_found_in_both_forms(received: bytes) -> None:
+    target = get(received)
+    assert has_encoded_slash(target.path)
+    assert has_encoded_slash(target.raw_path)
+
+
+@pytest.mark.parametrize("received", [b"/a/b", b"/a%252Fb", b"/a%255cb", b"/a%2e%3b"])
+def test_n4_other_escapes_are_no_slashes(received: bytes) -> None:
+    target = get(received)
+    assert not has_encoded_slash(target.path)
+    assert not has_encoded_slash(target.raw_path)
 
 
 @pytest.mark.parametrize(
