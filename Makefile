@@ -68,5 +68,5 @@ docs: venv
 	$(BIN)/gwproxy reference docs/configuration.md
 
 clean:
-	rm -rf .venv build dist gwproxy.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf .venv build dist gwproxy.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
