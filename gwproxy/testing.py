@@ -274,8 +274,9 @@ def build_filter(
     """The filter that `[filter:NAME]` with these options, texts by key as in a file, would build.
 
     `filter_type` is the name of an installed type, or what an entry point names: a module with `Options` and `factory`.
-    Raises as parse_options does, what the factory raises, and KeyError when no such type is installed. Give the harness the same `clock` when the filter measures time or waits. What the
-    filter keeps over a reload is in `kept`: hand the same dict to the filter that takes its place.
+    Raises as parse_options does, what the factory raises, and KeyError when no such type is installed.
+    Give the harness the same `clock` when the filter measures time or waits. What the filter keeps over a reload is in
+    `kept`: hand the same dict to the filter that takes its place.
     """
     store: dict[tuple[object, ...], Any] = {} if kept is None else kept
 

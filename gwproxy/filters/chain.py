@@ -3,7 +3,7 @@
 Rules:
 
 * A hook is a plain call. No Deferred exists on this path until a filter returns one that has not fired.
-* `on_request` runs in the order written, the other hooks in reverse.
+* `on_request` and `on_attempt` run in the order written, `on_response` and `on_done` in reverse.
 * The exchange remembers how far its chain came, so that one chain object serves all exchanges of a route:
   `filters_entered` counts the filters whose `on_request` was called (or that have none, and were passed over): theirs
   is `on_done`. `filter_depth` counts those that let the request pass: theirs is `on_response`. When filter k replies,
