@@ -16,6 +16,7 @@ from pathlib import Path
 import gwproxy
 from gwproxy.config import Config, ConfigErrors, load, show
 from gwproxy.config.reference import reference
+from gwproxy.config.routes import redirect
 from gwproxy.errors import BadHost, GatewayError
 from gwproxy.filters.registry import filter_types
 from gwproxy.http.host import parse_host
@@ -143,8 +144,8 @@ def _describe(config: Config, route: Route, target: Target) -> Iterator[str]:
         yield f"static:   {options.static}"
     elif options.respond:
         yield f"respond:  {options.respond.status}"
-    elif options.redirect:
-        yield f"redirect: {options.redirect.status} {options.redirect.location}"
+    else:
+        yield f"redirect: {redirect.write(options.redirect)}"
 
 
 def _words(methods: Iterable[bytes]) -> str:

@@ -168,8 +168,11 @@ server: Final = Value("server", _parse_server, _write_server)
 
 # Endpoints
 
+# The path of `unix:PATH` or `unix:address=PATH`, up to the next option.
+_UNIX_PATH: Final = re.compile(r"^unix:(?:address=)?((?:[^:\\]|\\.)+)")
 
-def _parse_endpoint(text: str) -> str:
+
+def _read_endpoint(text: str, base: Path) -> str:
     kind, separator, rest = text.partition(":")
     if not text.isprintable() or not separator or not rest or not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
         raise BadValue("must be an endpoint, as in tcp:8080, tcp:8080:interface=127.0.0.1 or unix:/run/gw.sock")
@@ -179,14 +182,22 @@ def _parse_endpoint(text: str) -> str:
         port = rest.split(":")[0].removeprefix("port=")
         if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
             raise BadValue(f"must be {kind}: and a port, 0 to 65535")
+    if kind == "unix":
+        return _UNIX_PATH.sub(lambda match: f"unix:{_absolute_socket(match[1], base)}", text)
     return text
 
 
-endpoint: Final = plain("endpoint", _parse_endpoint)
+def _absolute_socket(written: str, base: Path) -> str:
+    """A path of an endpoint made absolute: the daemon has a working directory of its own. A backslash escapes there."""
+    path = os.path.normpath(base / re.sub(r"\\(.)", r"\1", written))
+    return re.sub(r"([\\:=])", r"\\\1", path)
 
 
-def _parse_optional_endpoint(text: str) -> str:
-    return "" if text == "off" else _parse_endpoint(text)
+endpoint: Final = Value("endpoint", _read_endpoint)
 
 
-optional_endpoint: Final = plain("endpoint | off", _parse_optional_endpoint, lambda value: value or "off")
+def _read_optional_endpoint(text: str, base: Path) -> str:
+    return "" if text == "off" else _read_endpoint(text, base)
+
+
+optional_endpoint: Final = Value("endpoint | off", _read_optional_endpoint, lambda value: value or "off")

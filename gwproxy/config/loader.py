@@ -38,6 +38,10 @@ LATER_KINDS: Final = {"tls": "TLS is not in this version yet", "store": "stores 
 
 _LONGEST_ECHO: Final = 80
 
+# A secret that stands elsewhere as a whole is shown as it is written; one of which a part stands in the file is not.
+_ELSEWHERE: Final = re.compile(r"\$\{(?:file:[^}]*|[A-Za-z_][A-Za-z0-9_]*)\}")
+_MASK: Final = "***"
+
 
 def load(path: str | os.PathLike[str], *, environ: Mapping[str, str], filter_types: Mapping[str, type]) -> Config:
     """Read and check a file. `filter_types` has the options class of each filter type. Raises ConfigErrors."""
@@ -180,16 +184,16 @@ class _Loading:
                 check()
         except ConfigMistake as mistake:
             self._mistake(section, mistake.key or None, mistake.message)
-        except ValueError as error:  # a validator of an options class, whose words may repeat the values
-            secret = any(
-                (section.kind, section.name, key) in self._hidden or expanded.changed
-                for (kind, name, key), expanded in self._texts.items()
-                if (kind, name) == (section.kind, section.name)
-            )
-            self._mistake(section, None, "the options do not fit together" if secret else str(error))
+        except ValueError as error:  # a validator of the class, whose words may repeat values
+            self._mistake(section, None, str(error) if self._may_repeat(section) else "the options do not fit together")
         else:
             return options
         return None
+
+    def _may_repeat(self, section: Section) -> bool:
+        """Is every value of the section in the file for all to read?"""
+        keys = [(section.kind, section.name, key) for key in section.entries]
+        return not any(key in self._hidden or self._texts[key].changed for key in keys)
 
     # One option
 
@@ -197,15 +201,16 @@ class _Loading:
         expanded = self._expand(section, entry, secret=option.secret)
         if expanded is None:
             return
+        secret = option.secret or expanded.changed
         try:
             arguments[option.attribute] = option.value.read(expanded.text, self._base)
         except BadValue as bad:
             for each in (bad, *bad.more):
-                self._bad_value(section, entry, expanded, each, option.secret)
+                self._bad_value(section, entry, expanded, each)
         except (ValueError, re.error) as error:
             # Somebody's own parser: its words may repeat the text.
-            words = str(error) if not (expanded.changed or option.secret) else f"is not a valid {option.value.kind}"
-            self._bad_value(section, entry, expanded, BadValue(words), option.secret)
+            words = f"is not a valid {option.value.kind}" if secret else str(error)
+            self._bad_value(section, entry, expanded, BadValue(words))
 
     def _expand(self, section: Section, entry: Entry, secret: bool = False) -> Expanded | None:
         place_key = (section.kind, section.name, entry.key)
@@ -216,14 +221,16 @@ class _Loading:
             self._mistake(section, entry.key, f"{entry.key} = {_quote(bad.piece)}: {bad.message}")
             return None
         self._texts[place_key] = expanded
-        if expanded.secret or secret:
-            # What was expanded can be shown as it is written; a secret that stands in the file itself cannot.
-            self._hidden[place_key] = entry.raw if expanded.changed else "***"
+        if secret:
+            self._hidden[place_key] = entry.raw if _ELSEWHERE.fullmatch(entry.raw) else _MASK
+        elif expanded.secret:
+            self._hidden[place_key] = entry.raw
         return expanded
 
-    def _bad_value(self, section: Section, entry: Entry, expanded: Expanded, bad: BadValue, secret: bool) -> None:
-        shown = "" if secret and not expanded.changed else f" = {_echo(expanded, bad.piece)}"
-        self._mistake(section, entry.key, f"{entry.key}{shown}: {bad.message}")
+    def _bad_value(self, section: Section, entry: Entry, expanded: Expanded, bad: BadValue) -> None:
+        hidden = self._hidden.get((section.kind, section.name, entry.key))
+        shown = _echo(expanded, bad.piece) if hidden is None else _quote(hidden)
+        self._mistake(section, entry.key, f"{entry.key} = {shown}: {bad.message}")
 
     # What sections say of each other
 

@@ -64,13 +64,16 @@ def option(
 
     `parse` turns the text of the file into the value: one of `gwproxy.config.values`, or any function of a string that
     raises ValueError. `default` is a value, not a text. `doc` is one or two sentences for the reference. A `secret` is
-    never shown. `key` is the name in the file where it cannot be the field's name (`class`, `content-type`).
+    never shown, nor in the repr of the options. `key` is the name in the file where
+    it cannot be the field's name (`content-type`); `class_` is `class` there without it.
     """
     metadata = {"parse": as_value(parse), "doc": doc, "metavar": metavar, "secret": secret, "key": key}
-    if isinstance(default, Required):
-        field = attrs.field(kw_only=True, metadata={_METADATA_KEY: metadata})
-    else:
-        field = attrs.field(kw_only=True, default=default, metadata={_METADATA_KEY: metadata})
+    field = attrs.field(
+        default=attrs.NOTHING if isinstance(default, Required) else default,
+        kw_only=True,
+        repr=not secret,
+        metadata={_METADATA_KEY: metadata},
+    )
     return cast("T", field)  # attrs replaces the field by its value; the checker sees what instances will have
 
 

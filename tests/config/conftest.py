@@ -33,7 +33,16 @@ class SampleOptions:
             raise ConfigMistake("burst must be 1 or more", "burst")
 
 
-FILTER_TYPES: dict[str, type] = {"sample": SampleOptions}
+@attrs.frozen
+class StrictOptions:
+    word: str = option(values.text, doc="A word.")
+
+    def __attrs_post_init__(self) -> None:
+        """As a validator of attrs does."""
+        raise ValueError(f"no such word: {self.word}")
+
+
+FILTER_TYPES: dict[str, type] = {"sample": SampleOptions, "strict": StrictOptions}
 
 
 @pytest.fixture

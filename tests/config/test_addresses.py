@@ -141,6 +141,19 @@ def test_endpoints(text: str) -> None:
     assert addresses.optional_endpoint(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("unix:gw.sock", "unix:/etc/gw/gw.sock"),
+        ("unix:address=run/../gw.sock:mode=660", "unix:/etc/gw/gw.sock:mode=660"),
+        (r"unix:a\:b\\c", r"unix:/etc/gw/a\:b\\c"),
+    ],
+)
+def test_sockets_are_relative_to_the_file(text: str, value: str) -> None:
+    assert addresses.endpoint(text, BASE) == value
+    assert addresses.endpoint(value, Path("/")) == value
+
+
 def test_no_endpoint() -> None:
     assert addresses.optional_endpoint("off") == ""
     assert addresses.optional_endpoint.write("") == "off"

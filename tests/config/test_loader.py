@@ -111,7 +111,7 @@ def test_every_key_of_the_contract(load_text: Load, tmp_path: Path) -> None:
     assert (gateway.workers, gateway.reactor, gateway.drain, gateway.via) == (0, "epoll", 10.0, "edge-1")
     assert gateway.server_header is ServerHeader.OWN
     assert gateway.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))
-    assert config.admin.endpoint == "unix:admin.sock"
+    assert config.admin.endpoint == f"unix:{tmp_path}/admin.sock"
     assert (log.access, log.error, log.security) == (str(tmp_path / "logs/access.log"), "off", "syslog")
     assert log.format is LogFormat.COMBINED
 
@@ -299,8 +299,21 @@ type = ${{file:secret}}
         "[route:r] timeout = '${file:secret}': must be a duration: a number and ms, s, m, h or d, as in 250ms or 30s",
         "[filter:f] rate = '${NAME}': must be a rate: a number over s, m, h or d, as in 50/s or 600/m",
         "[filter:f] burst = '${NAME}': is not a valid int",
-        "[filter:f] password: must be one line of printable characters",
+        "[filter:f] password = '***': must be one line of printable characters",
         "[filter:g] there is no filter type '${file:secret}'",
+    ]
+
+
+def test_a_validator_of_attrs_is_heard_unless_it_may_tell_a_secret(mistakes_of: Mistakes) -> None:
+    text = f"{LISTEN}[filter:f]\ntype = strict\nword = ${{WORD:-hunter2}}\n"
+    assert mistakes_of(text) == ["gw.ini:3: [filter:f] the options do not fit together"]
+    text = f"{LISTEN}[filter:f]\ntype = strict\nword = hunter2\n"
+    assert mistakes_of(text) == ["gw.ini:3: [filter:f] no such word: hunter2"]
+
+
+def test_a_filter_type_from_the_environment(mistakes_of: Mistakes) -> None:
+    assert mistakes_of(f"{LISTEN}[filter:f]\ntype = ${{TYPE}}\n") == [
+        "gw.ini:4: [filter:f] type = '${TYPE}': the environment has no TYPE"
     ]
 
 
