@@ -104,7 +104,7 @@ class AccessLog:
         return (
             f'{{"ts":"{self._stamp(self._wall() - took)}"'
             f',"id":{quote(exchange.request_id[:_MAX_WORD])}'
-            f',"client":{quote(exchange.client_ip) if exchange.client_ip else "null"}'
+            f',"client":{quote(exchange.client_ip[:_MAX_WORD]) if exchange.client_ip else "null"}'
             f',"method":{words[exchange.method]}'
             f',"host":{words[exchange.host]}'
             f',"path":{quote(mask_target(exchange.target[:_MAX_PATH].decode("latin-1")))}'
@@ -135,7 +135,7 @@ class AccessLog:
         user = b"-" if principal is None else _bare(principal.subject[:_MAX_WORD].encode("utf-8", "replace"))
         referer = exchange.header(b"referer")
         return b'%b - %b [%b] "%b %b HTTP/%b" %d %d "%b" "%b"\n' % (
-            exchange.client_ip.encode("ascii", "replace") or b"-",
+            _bare(exchange.client_ip[:_MAX_WORD].encode("latin-1", "replace")) or b"-",
             user or b"-",
             combined_date(self._wall() - took).encode(),
             _bare(exchange.method[:_MAX_WORD]),
