@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Final
 
 import attrs
@@ -43,6 +44,7 @@ _FRAMING: Final = frozenset({b"content-length", b"expect"})
 
 # RFC 9110 section 5.5; a tab may stand inside a value.
 _NOT_IN_VALUES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_IS_SAFE: Final = re.compile(rb"(?:[!-~\x80-\xff]+(?:[ \t]+[!-~\x80-\xff]+)*)?").fullmatch
 _UNSAFE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\A[ \t]+|[ \t]+\Z")
 
 _VARIABLE: Final = re.compile(r"\$(?:(\$)|([a-z_]+)|)")
@@ -51,21 +53,16 @@ _VARIABLE: Final = re.compile(r"\$(?:(\$)|([a-z_]+)|)")
 _NEXT_FIELD: Final = re.compile(r",\s*(?=[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*:(?!//))")
 
 
-def _subject(exchange: Exchange) -> str:
-    principal = exchange.principal
-    return principal.subject if principal is not None else ""
-
-
 VARIABLES: Final[dict[str, Callable[[Exchange], str | bytes]]] = {
-    "client_ip": lambda exchange: exchange.client_ip,
-    "host": lambda exchange: exchange.host,
-    "method": lambda exchange: exchange.method,
-    "path": lambda exchange: exchange.path,
-    "request_id": lambda exchange: exchange.request_id,
-    "route": lambda exchange: exchange.route_name,
-    "scheme": lambda exchange: exchange.scheme,
-    "subject": _subject,
-    "trace_id": lambda exchange: exchange.trace_id,
+    "client_ip": attrgetter("client_ip"),
+    "host": attrgetter("host"),
+    "method": attrgetter("method"),
+    "path": attrgetter("path"),
+    "request_id": attrgetter("request_id"),
+    "route": attrgetter("route_name"),
+    "scheme": attrgetter("scheme"),
+    "subject": lambda exchange: exchange.principal.subject if exchange.principal is not None else "",
+    "trace_id": attrgetter("trace_id"),
 }
 
 
@@ -117,7 +114,7 @@ def _variable(name: str) -> Callable[[Exchange], str | bytes]:
 
 def _safe(value: str | bytes) -> bytes:
     raw = value.encode("utf-8", "backslashreplace") if isinstance(value, str) else value
-    return _UNSAFE.sub(_percent, raw) if _UNSAFE.search(raw) else raw
+    return raw if _IS_SAFE(raw) else _UNSAFE.sub(_percent, raw)
 
 
 def _percent(match: re.Match[bytes]) -> bytes:
