@@ -64,8 +64,8 @@ def option(
 
     `parse` turns the text of the file into the value: one of `gwproxy.config.values`, or any function of a string that
     raises ValueError. `default` is a value, not a text. `doc` is one or two sentences for the reference. A `secret` is
-    never shown, nor in the repr of the options. `key` is the name in the file where
-    it cannot be the field's name (`content-type`); `class_` is `class` there without it.
+    never shown, nor in the repr of the options. `key` is the name in the file where it cannot be the field's name
+    (`content-type`); `class_` is `class` there without it.
     """
     metadata = {"parse": as_value(parse), "doc": doc, "metavar": metavar, "secret": secret, "key": key}
     field = attrs.field(

@@ -79,7 +79,8 @@ def test_no_secret_is_shown(load_text: Load, tmp_path: Path) -> None:
         "[filter:f]\ntype = sample\nrate = 1/s\npassword = hunter2\n"
         "[filter:g]\ntype = sample\nrate = 1/s\npassword = ${PASSWORD}\n"
         "[filter:h]\ntype = sample\nrate = 1/s\npassword = ${UNSET:-hunter2}\n"
-        "[filter:i]\ntype = sample\nrate = 1/s\npassword = hunter2${EMPTY}\n",
+        "[filter:i]\ntype = sample\nrate = 1/s\npassword = hunter2${EMPTY}\n"
+        "[filter:j]\ntype = sample\nrate = 1/s\npassword = ${EMPTY}hunter2\n",
         {"PASSWORD": "hunter2", "EMPTY": ""},
     )
     assert {section.options.password for section in config.filters.values()} == {"hunter2"}
@@ -88,6 +89,6 @@ def test_no_secret_is_shown(load_text: Load, tmp_path: Path) -> None:
     assert "hunter2" not in shown
     lines = shown.splitlines()
     assert "respond = 200 ${file:secret}" in lines
-    assert lines.count("password = ***") == 3
+    assert lines.count("password = ***") == 4
     assert "password = ${PASSWORD}" in lines
     assert comparable(load_text(shown.replace("***", "hunter2"), {"PASSWORD": "hunter2"})) == comparable(config)

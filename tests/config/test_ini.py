@@ -51,9 +51,10 @@ def test_an_empty_line_ends_a_value() -> None:
 
 
 def test_an_indented_line_before_any_key() -> None:
-    assert wrong("  x\n[r:a]\n  path = /\n") == [
+    assert wrong("  x\n[r:a]\n  path = /\nk = v\n[r:b]\n  path = /\n") == [
         "gw.ini:1: an indented line continues the value above it, and here is none",
         "gw.ini:3: [r:a] an indented line continues the value above it, and here is none",
+        "gw.ini:6: [r:b] an indented line continues the value above it, and here is none",
     ]
 
 
