@@ -175,8 +175,7 @@ def rewrite_path(raw_path: bytes, path: bytes, strip_prefix: bytes, add_prefix: 
 def _after_segments(raw_path: bytes, count: int) -> bytes:
     rest = raw_path
     for _ in range(count):
-        _, slash, rest = rest.lstrip(b"/").partition(b"/")
-        rest = slash + rest
+        rest = rest.lstrip(b"/").partition(b"/")[2]
     return rest
 
 

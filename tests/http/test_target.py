@@ -41,6 +41,8 @@ def test_a_usual_path_is_its_own_normal_form(path: bytes) -> None:
         (b"/a/../b", b"/b", b"/b"),
         (b"/a/b/..", b"/a/", b"/a/"),
         (b"/a/b/.", b"/a/b/", b"/a/b/"),
+        (b"/a/b/%2e%2e", b"/a/", b"/a/"),
+        (b"/a/b/%2e", b"/a/b/", b"/a/b/"),
         (b"/.", b"/", b"/"),
         (b"/a/..", b"/", b"/"),
         (b"/a/b/../../c", b"/c", b"/c"),
@@ -155,10 +157,10 @@ def test_n6_n12_control_bytes_and_malformed_escapes_are_refused(received: bytes)
 
 
 def test_n7_escapes_are_equal_to_what_they_stand_for() -> None:
-    target = get(b"/%7Euser/%41%2d%c3%a9%20x%0a")
-    assert target.path == b"/~user/A-%C3%A9 x%0A"
-    assert target.raw_path == b"/%7Euser/%41%2d%c3%a9%20x%0a"
-    assert get(b"/~user/A-%C3%A9%20x%0A").path == target.path
+    target = get(b"/%7Euser/%41%2d%c3%a9%20x%0a%01%7f%ff")
+    assert target.path == b"/~user/A-%C3%A9 x%0A%01%7F%FF"
+    assert target.raw_path == b"/%7Euser/%41%2d%c3%a9%20x%0a%01%7f%ff"
+    assert get(b"/~user/A-%C3%A9%20x%0A%01%7F%fF").path == target.path
 
 
 @pytest.mark.parametrize("query", [b"", b"a=1&b=2", b"%zz&%", b"a;b=c", b"?", b'q=//../\\&[]{}|^`"<>', b"u=http://h/"])
@@ -236,7 +238,8 @@ def test_f14_asterisk_is_for_options() -> None:
 
 
 def test_f14_options_for_a_url_without_path_is_for_the_server() -> None:
-    assert parse_target(b"OPTIONS", b"http://h:80").asterisk
+    target = parse_target(b"OPTIONS", b"HTTP://h:80")
+    assert target == Target(b"*", b"*", b"", False, b"h:80", b"http", asterisk=True)
     assert not parse_target(b"OPTIONS", b"http://h/").asterisk
     assert not parse_target(b"OPTIONS", b"http://h?q").asterisk
 
