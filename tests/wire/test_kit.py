@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gwproxy.errors import Reason
 from tests.wire.kit.client import FIN, RST, RawClient
 from tests.wire.kit.dead_ports import BlackHole, RefusingPort
 from tests.wire.kit.gateway import GatewayProcess
-from tests.wire.kit.messages import Framing, Malformed
+from tests.wire.kit.messages import Fields, Framing, Malformed, Response
+from tests.wire.kit.refusal import AccessLedger, never_whole
 from tests.wire.kit.upstream import (
     OK,
     ScriptedUpstream,
@@ -204,3 +207,47 @@ def test_a_gateway_that_does_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"(?s)did not start: .*no-such-section"):
         gateway.start()
     assert not gateway.is_running()
+
+
+LINE = {"id": "r1", "status": 400, "reason": "bad_request", "by": "gateway"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "mistake"),
+    [
+        ([LINE], None),
+        ([{**LINE, "id": "other"}, LINE], None),
+        ([], "0 lines"),
+        ([LINE, LINE], "2 lines"),
+        ([{**LINE, "reason": None}], "'reason': None"),
+        ([{**LINE, "by": "upstream"}], "'by': 'upstream'"),
+    ],
+)
+def test_the_ledger_finds_what_is_wrong_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[dict[str, object]], mistake: str | None
+) -> None:
+    monkeypatch.setattr("tests.wire.kit.gateway.LOG_PATIENCE", 0.0)
+    gateway = GatewayProcess("", tmp_path, {})
+    (tmp_path / "access.log").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"id": "cut of')
+    ledger = AccessLedger(gateway)
+    response = Response(b"1.1", Fields([(b"X-Request-ID", b"r1")]), Framing.NONE, status=400, phrase=b"")
+    ledger.expect(response, "the test", Reason.BAD_REQUEST, by="gateway")
+    found = ledger.mistakes()
+    if mistake is None:
+        assert found == []
+    else:
+        [text] = found
+        assert text.startswith("the test: ")
+        assert mistake in text
+
+
+def test_a_broken_answer_is_told_from_a_whole_one(server: ScriptedUpstream) -> None:
+    server.handler = respond(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", close=True)
+    with RawClient(server.port) as client:
+        client.send(GET)
+        assert never_whole(client) is None
+    server.handler = respond(OK)
+    with RawClient(server.port) as client:
+        client.send(GET)
+        with pytest.raises(AssertionError, match="ended clean"):
+            never_whole(client)
