@@ -12,7 +12,15 @@ from itertools import accumulate
 # Seconds. Upper bounds, inclusive: from what the gateway itself takes to the longest usual timeout.
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-_LABELS = (*(f'le="{bound}"' for bound in BOUNDS), 'le="+Inf"')
+# Stands for the labels in a template; cannot be in a label.
+_LABELS = "\0"
+
+
+def template(name: str) -> str:
+    """How a histogram called `name` is written: one line a bucket, then its sum and its count."""
+    bounds = (*map(str, BOUNDS), "+Inf")
+    buckets = "".join([f'{name}_bucket{{{_LABELS},le="{bound}"}} %d\n' for bound in bounds])
+    return f"{buckets}{name}_sum{{{_LABELS}}} %r\n{name}_count{{{_LABELS}}} %d\n"
 
 
 class Histogram:
@@ -31,9 +39,7 @@ class Histogram:
         self.buckets[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
 
-    def lines(self, name: str, labels: str) -> str:
-        """The histogram's lines: `name` without suffix, `labels` ready to stand between braces, at least one."""
-        head = f"{name}_bucket{{{labels},"
-        counts = list(accumulate(self.buckets))
-        buckets = "".join([f"{head}{bound}}} {count}\n" for bound, count in zip(_LABELS, counts, strict=True)])
-        return f"{buckets}{name}_sum{{{labels}}} {self.total!r}\n{name}_count{{{labels}}} {counts[-1]}\n"
+    def lines(self, form: str, labels: str) -> str:
+        """The histogram's lines by its template, with `labels` (at least one) as they stand between braces."""
+        counts = tuple(accumulate(self.buckets))
+        return form.replace(_LABELS, labels.replace("%", "%%")) % (*counts, self.total, counts[-1])

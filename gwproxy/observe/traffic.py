@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gwproxy.errors import Reason
 from gwproxy.observe.finished import CLIENT_FAULTS, CLIENT_LEFT, FinishedExchange
-from gwproxy.observe.histogram import Histogram
+from gwproxy.observe.histogram import Histogram, template
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 OTHER = b"OTHER"
@@ -74,18 +74,19 @@ class Traffic:
             [
                 _family("gateway_request_duration_seconds", "histogram", _DURATION_HELP),
                 *[
-                    histogram.lines("gateway_request_duration_seconds", _labels("path", path, method))
+                    histogram.lines(_DURATION_FORM, _labels("path", path, method))
                     for (path, method), histogram in self._durations.items()
                 ],
                 _family("gateway_requests" if openmetrics else "gateway_requests_total", "counter", _REQUESTS_HELP),
                 *[
-                    f'gateway_requests_total{{{_labels("route", route, method)},code="{code}"}} {count}\n'
+                    f'gateway_requests_total{{{labels},code="{code}"}} {count}\n'
                     for (route, method), codes in self._codes.items()
+                    for labels in (_labels("route", route, method),)
                     for code, count in codes.items()
                 ],
                 _family("gateway_upstream_duration_seconds", "histogram", _UPSTREAM_HELP),
                 *[
-                    histogram.lines("gateway_upstream_duration_seconds", f'upstream="{escape(name)}"')
+                    histogram.lines(_UPSTREAM_FORM, f'upstream="{escape(name)}"')
                     for name, histogram in self._upstreams.items()
                 ],
             ]
@@ -114,6 +115,8 @@ class Traffic:
         return histogram
 
 
+_DURATION_FORM = template("gateway_request_duration_seconds")
+_UPSTREAM_FORM = template("gateway_upstream_duration_seconds")
 _DURATION_HELP = "Seconds from the end of a request's head to the last byte of its answer."
 _REQUESTS_HELP = "Requests by route, method and status; code 0 if the client left without an answer."
 _UPSTREAM_HELP = "Seconds that upstreams took for the attempts that the gateway made."

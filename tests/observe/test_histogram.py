@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gwproxy.observe.histogram import BOUNDS, Histogram
+from gwproxy.observe.histogram import BOUNDS, Histogram, template
 
 
 def test_a_bound_belongs_to_its_bucket() -> None:
@@ -24,7 +24,7 @@ def test_lines_are_cumulative() -> None:
     histogram = Histogram()
     for seconds in (0.002, 0.002, 7.0):
         histogram.observe(seconds)
-    lines = histogram.lines("x", 'a="b"').splitlines()
+    lines = histogram.lines(template("x"), 'a="b"').splitlines()
     assert len(lines) == len(BOUNDS) + 3
     assert lines[:2] == ['x_bucket{a="b",le="0.001"} 0', 'x_bucket{a="b",le="0.0025"} 2']
     assert lines[-4:] == [
@@ -33,3 +33,7 @@ def test_lines_are_cumulative() -> None:
         'x_sum{a="b"} 7.004',
         'x_count{a="b"} 3',
     ]
+
+
+def test_labels_are_taken_as_they_are() -> None:
+    assert 'x_count{a="100%d%"} 0' in Histogram().lines(template("x"), 'a="100%d%"')
