@@ -20,7 +20,7 @@ class Source(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the gateway, and not an upstream, decided how an exchange ended. A closed list: log, metrics and error bodies."""
+    """Why the gateway, and not an upstream, decided how an exchange ended. A closed list, for log and metrics too."""
 
     # the request is refused as it is written
     BAD_REQUEST = "bad_request"  # 400: the head is not HTTP

@@ -1,11 +1,17 @@
-"""What `twistd gwproxy` runs: its options, and the service made from them. Imports no reactor."""
+"""What `twistd gwproxy` runs: its options, and the service made from them. Imports no reactor before twistd has one."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, ClassVar
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService
 from twisted.python import usage
+
+from gwproxy.config import ConfigErrors, load
+from gwproxy.filters.registry import filter_types
+from gwproxy.service import GatewayService
 
 
 class Options(usage.Options):
@@ -15,5 +21,13 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """The service that twistd starts."""
-    return MultiService()
+    """The service that twistd starts. A configuration with mistakes ends the process: all of them, and no traceback."""
+    from twisted.internet import reactor
+
+    types = {name: filter_type.options_class for name, filter_type in filter_types().items()}
+    try:
+        config = load(options["config"], environ=os.environ, filter_types=types)
+        return GatewayService(config, reactor)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        raise SystemExit(1) from None

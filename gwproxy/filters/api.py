@@ -52,7 +52,7 @@ class Principal:
 
 
 class Outgoing:
-    """The request head of one attempt, as it will be written. Filters edit `headers` (and, rarely, `target`) in place."""
+    """The request head of one attempt, as it will be written. Filters edit `headers` and, rarely, `target` in place."""
 
     __slots__ = ("headers", "method", "target")
 
@@ -75,8 +75,9 @@ class BodyTransform(Protocol):
 class Exchange(Protocol):
     """What a filter sees of one request and its answer.
 
-    Read-only unless said otherwise. `headers` are the client's, as received and in order; filters may edit them in
-    place in `on_request`, and every attempt is made from the edited list.
+    Read-only unless said otherwise. `headers` are the client's end-to-end fields, as received and in order: without
+    Host (see `header()`), framing, hop-by-hop and forwarding fields. Filters may edit them in place in `on_request`, and
+    every attempt is made from the edited list.
     """
 
     # the request
@@ -138,7 +139,7 @@ class IResponseFilter(Interface):
     """Edits what the client gets."""
 
     def on_response(exchange):  # type: ignore[no-untyped-def]
-        """Called when the head is known and nothing is written, for upstream responses and own replies. Must not wait."""
+        """Called when the head is known and nothing is written, for own replies too. Must not wait."""
 
 
 class IDoneFilter(Interface):

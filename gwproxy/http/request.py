@@ -1,7 +1,7 @@
 """The head of a request: parsed by llhttp, judged strictly, split into what this hop uses and what travels on.
 
-`RequestHead.headers` has the end-to-end fields only, as received and in order. Host, framing, hop-by-hop, forwarding and
-tracing fields are taken out into attributes, so that nobody downstream can pass them on by accident.
+`RequestHead.headers` has the end-to-end fields only, as received and in order. Host, framing, hop-by-hop, forwarding
+and tracing fields are taken out into attributes, so that nobody downstream can pass them on by accident.
 """
 
 from __future__ import annotations

@@ -87,13 +87,12 @@ class ResponseHead:
             if kind == Kind.CONTENT_LENGTH:
                 self.content_length = int(value)
             elif kind == Kind.CONNECTION:
-                connection.append(value)
+                if value != b"keep-alive" or self.minor == 0:
+                    connection.append(value)
             elif kind == Kind.DATE:
                 if not self.has_date:
                     self.has_date = True
                     self.headers.append(pair)
-            elif kind == Kind.SERVER:
-                self.headers.append(pair)
             elif kind == Kind.TRANSFER_ENCODING:
                 if self.chunked or self.minor == 0 or value.lower() != b"chunked":
                     raise BadResponse("a transfer coding other than chunked")

@@ -26,8 +26,8 @@ class Route:
     meter: Any = None  # the metrics' children of this route
 
     name: str = attrs.field(init=False)
-    pattern_text: str = attrs.field(init=False)  # as written: the label of metrics
-    pattern: Pattern = attrs.field(init=False, repr=False)
+    pattern: str = attrs.field(init=False)  # as written: the label of metrics
+    matcher: Pattern = attrs.field(init=False, repr=False)
     # `*`, `*.example.com` or a name, as `parse_host` writes names.
     hosts: tuple[bytes, ...] = attrs.field(init=False)
     # Empty: any. GET takes HEAD along when the router sees no other route for that.
@@ -35,8 +35,8 @@ class Route:
 
     def __attrs_post_init__(self) -> None:
         self.name = self.options.name
-        self.pattern_text = self.options.path.text
-        self.pattern = compile_pattern(self.options.path)
+        self.pattern = self.options.path.text
+        self.matcher = compile_pattern(self.options.path)
         self.hosts = _normal_hosts(self.options.host)
         self.methods = frozenset(self.options.methods)
 

@@ -130,7 +130,7 @@ class _Table:
         self._root = _Node()
 
     def add(self, route: Route) -> None:
-        pattern = route.pattern
+        pattern = route.matcher
         if pattern.regex is not None:
             leaf = self._regexes.setdefault(pattern.regex, _Leaf())
         elif pattern.kind is PatternKind.EXACT:
@@ -237,7 +237,7 @@ def find_ties(routes: Iterable[Route]) -> list[tuple[Route, Route]]:
     alike: dict[Hashable, list[Route]] = {}
     for route in routes:
         for host in route.hosts:
-            alike.setdefault((host, route.pattern.key), []).append(route)
+            alike.setdefault((host, route.matcher.key), []).append(route)
     pairs = (pair for group in alike.values() for pair in combinations(group, 2))
     return list(dict.fromkeys((one, other) for one, other in pairs if _share_method(one, other)))
 

@@ -16,8 +16,8 @@ def with_hosts(*hosts: str) -> Route:
 def test_a_route_has_what_the_way_of_a_request_needs() -> None:
     path = PathPattern(PatternKind.EXACT, "= /users", "/users")
     route = Route(RouteOptions(name="users", path=path, methods=(b"GET", b"POST")))
-    assert (route.name, route.pattern_text) == ("users", "= /users")
-    assert route.pattern.exact == b"/users"
+    assert (route.name, route.pattern) == ("users", "= /users")
+    assert route.matcher.exact == b"/users"
     assert route.methods == {b"GET", b"POST"}
     assert route.action is route.filters is route.meter is None
 

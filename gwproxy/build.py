@@ -1,0 +1,162 @@
+"""The composition root: a configuration becomes a gateway. The only module that sees all others.
+
+`check()` does everything that can fail without listening, and tells all mistakes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from gwproxy.config.addresses import ServerAddress
+from gwproxy.config.mistakes import ConfigMistake, Mistake
+from gwproxy.config.model import Config, RouteOptions, ServerHeader, UpstreamOptions
+from gwproxy.edge.pages import error_page
+from gwproxy.edge.site import Site
+from gwproxy.edge.static import static_action
+from gwproxy.filters.api import FilterContext
+from gwproxy.filters.chain import FilterChain
+from gwproxy.filters.registry import FilterType, filter_types
+from gwproxy.http.forwarded import TrustedProxies
+from gwproxy.observe.observer import Observer
+from gwproxy.proxy.answers import RedirectAction, RespondAction
+from gwproxy.proxy.forward import Forward
+from gwproxy.proxy.settings import ProxySettings
+from gwproxy.routing.route import Route
+from gwproxy.routing.router import Router, find_ties
+from gwproxy.runtime.generation import Generation
+from gwproxy.runtime.keep import Keeper
+from gwproxy.upstream.agent import UpstreamAgent
+from gwproxy.upstream.client import UpstreamClient
+from gwproxy.upstream.dial import Dialer
+from gwproxy.upstream.server import Server, Upstream
+
+
+@attrs.frozen
+class Gateway:
+    """What one configuration built."""
+
+    site: Site
+    generation: Generation
+    upstreams: tuple[Upstream, ...]
+    routes: tuple[Route, ...]
+    builtins: frozenset[str]  # services inside the gateway that it uses
+    agent: UpstreamAgent
+
+    def close(self) -> None:
+        """Closes connections to upstreams; those in use when their exchange ends."""
+        for upstream in self.upstreams:
+            upstream.close()
+        self.agent.close()
+
+
+class Builder:
+    """Builds one configuration. Mistakes are collected, so that all are told at once."""
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,  # all of Twisted's reactor interfaces at once
+        keeper: Keeper,
+        observer: Observer,
+        builtin_ports: Mapping[str, int],
+        types: Mapping[str, FilterType] | None = None,
+    ) -> None:
+        self.mistakes: list[Mistake] = []
+        self._config = config
+        self._reactor = reactor
+        self._keeper = keeper
+        self._observer = observer
+        self._builtin_ports = builtin_ports
+        self._types = filter_types() if types is None else types
+
+    def build(self, number: int = 1) -> Gateway:
+        """The gateway; of no use if there are `mistakes`."""
+        config = self._config
+        upstreams = {name: self._upstream(options) for name, options in config.upstreams.items()}
+        agent = UpstreamAgent(lambda address: self._server(address, UpstreamOptions(servers=(address,))))
+        client = UpstreamClient(agent)
+        filters = self._filters()
+        routes = [self._route(options, upstreams, filters, client) for options in config.routes.values()]
+        good = [route for route in routes if route is not None]
+        for first, second in find_ties(good):
+            message = f"takes the same requests as [route:{first.name}], with the same rank"
+            self.mistakes.append(config.mistake("route", second.name, "path", message))
+        generation = Generation(number)
+        settings = ProxySettings(
+            seconds=self._reactor.seconds,
+            observer=self._observer,
+            generation=generation,
+            trusted=TrustedProxies(config.gateway.trusted_proxies),
+            via=config.gateway.via.encode(),
+            own_server=config.gateway.server_header is ServerHeader.OWN,
+            error_page=error_page,
+        )
+        addresses = [address for options in config.upstreams.values() for address in options.servers]
+        builtins = frozenset(address.host for address in addresses if address.kind == "builtin")
+        site = Site(Router(good), settings)
+        return Gateway(site, generation, tuple(upstreams.values()), tuple(good), builtins, agent)
+
+    def _upstream(self, options: UpstreamOptions) -> Upstream:
+        return Upstream(options, [self._server(address, options) for address in options.servers])
+
+    def _server(self, address: ServerAddress, options: UpstreamOptions) -> Server:
+        dialer = Dialer(address, self._reactor, options.connect_timeout, options.resolve_interval, self._builtin_ports)
+        return Server(address, options, dialer, self._reactor)
+
+    def _filters(self) -> dict[str, object]:
+        made: dict[str, object] = {}
+        for name, section in self._config.filters.items():
+            context = FilterContext(name, self._reactor, self._keeper.keep)
+            try:
+                made[name] = self._types[section.type].factory(section.options, context)
+                FilterChain([(name, made[name])])  # says what is wrong with it, whether or not a route uses it
+            except ConfigMistake as mistake:
+                self.mistakes.append(self._config.mistake("filter", name, mistake.key, str(mistake)))
+            except Exception as error:
+                message = f"its factory failed: {type(error).__name__}: {error}"
+                self.mistakes.append(self._config.mistake("filter", name, None, message))
+        return made
+
+    def _route(
+        self,
+        options: RouteOptions,
+        upstreams: Mapping[str, Upstream],
+        filters: Mapping[str, object],
+        client: UpstreamClient,
+    ) -> Route | None:
+        try:
+            route = Route(options)
+        except ValueError as error:
+            self.mistakes.append(self._config.mistake("route", options.name, "path", str(error)))
+            return None
+        if all(name in filters for name in options.filters) and not self.mistakes:
+            route.filters = FilterChain([(name, filters[name]) for name in options.filters])
+        if options.static is not None:
+            route.action = static_action(options.static, options.path.value)
+        elif options.respond is not None:
+            route.action = RespondAction(options.respond)
+        elif options.redirect is not None:
+            route.action = RedirectAction(options.redirect)
+        else:
+            route.action = Forward(options, upstreams[options.upstream], client)
+        return route
+
+
+def check(config: Config, types: Mapping[str, FilterType] | None = None) -> list[Mistake]:
+    """What is wrong with a configuration that parses: filters that cannot be made, routes that tie. Listens nowhere."""
+    from twisted.internet.task import Clock
+
+    builder = Builder(config, Clock(), Keeper(), _NO_OBSERVER, {}, types)
+    builder.build()
+    return sorted(builder.mistakes, key=lambda mistake: mistake.place.line)
+
+
+class _NoObserver:
+    def exchange_finished(self, exchange: object) -> None:
+        """Nothing is served."""
+
+
+_NO_OBSERVER: Any = _NoObserver()

@@ -1,0 +1,187 @@
+"""A request as twisted.web resources know it (IRequest), cheap until a resource asks for more.
+
+Twisted's own class makes headers, cookies and a buffer for every request. This one is the same class with all of that
+made on first use: the gateway's own leaves never ask.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IProducer
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.http import datetimeToString
+from twisted.web.http_headers import Headers as WebHeaders
+
+from gwproxy.edge.pull import PullToPush
+from gwproxy.errors import ClientGone
+from gwproxy.http.host import parse_host
+from gwproxy.http.request import RequestHead
+from gwproxy.http.target import Target, parse_target
+
+if TYPE_CHECKING:
+    from gwproxy.edge.channel import EdgeChannel
+    from gwproxy.http.headers import Headers
+    from gwproxy.proxy.exchange import Exchange
+
+_UNJUDGED = Target(b"", b"", b"", False)
+
+
+class EdgeRequest(server.Request):
+    """One request. `head`, `target` and `host_name` are the gateway's; the rest is IRequest's."""
+
+    channel: EdgeChannel  # type: ignore[assignment]  # ours, with what this class uses of Twisted's
+    exchange: Exchange
+
+    def __init__(self, channel: EdgeChannel, head: RequestHead, judged: bool = True) -> None:
+        """Raises BadTarget and BadHost, unless the head was refused already (not `judged`)."""
+        # Not super().__init__(): what it makes is made by __getattr__.
+        self.channel = channel
+        self.head = head
+        self.method = head.method
+        self.uri = head.target
+        self.target = _UNJUDGED
+        self.host_name = b""
+        if judged:
+            target = self.target = parse_target(head.method, head.target)
+            authority = head.host if target.authority is None else target.authority
+            if head.host:
+                self.host_name = parse_host(head.host).name
+            if authority and authority is not head.host:
+                self.host_name = parse_host(authority).name
+
+    def __getattr__(self, name: str) -> Any:
+        """What Twisted's __init__ and its channel would have set."""
+        make = _LAZY.get(name)
+        if make is None:
+            raise AttributeError(name)
+        value = self.__dict__[name] = make(self)
+        return value
+
+    def __repr__(self) -> str:
+        return f"<EdgeRequest {self.method!r} {self.uri!r}>"
+
+    # What a resource writes
+
+    def write(self, data: bytes) -> None:
+        """IRequest: a piece of the response; the first one writes the head."""
+        if self.finished or self._disconnected:
+            return
+        if not self.startedWriting:
+            self.startedWriting = 1
+            self._commit()
+        if data and self.method != b"HEAD":
+            self.exchange.write(data)
+
+    def _commit(self) -> None:
+        response_headers = self.responseHeaders
+        lengths = response_headers.getRawHeaders(b"content-length")
+        headers: Headers = []
+        for name, values in response_headers.getAllRawHeaders():
+            if name.lower() not in (b"content-length", b"transfer-encoding", b"connection"):
+                headers += [(name, value) for value in values]
+        headers += [(b"Set-Cookie", cookie) for cookie in self.cookies]
+        if self.lastModified is not None and not response_headers.hasHeader(b"last-modified"):
+            headers.append((b"Last-Modified", datetimeToString(self.lastModified)))
+        if self.etag is not None:
+            headers.append((b"ETag", self.etag))
+        length = int(lengths[-1]) if lengths else None
+        self.exchange.commit(self.code, self.code_message, headers, length, length)
+
+    def finish(self) -> None:
+        """IRequest: the response is whole."""
+        if self._disconnected or self.finished:
+            return
+        if not self.startedWriting:
+            self.write(b"")
+        self.finished = 1
+        self.exchange.end([])
+        notifications, self.notifications = self.notifications, []
+        for waiting in notifications:
+            waiting.callback(None)
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """IConsumer: `producer` writes the response as fast as the client takes it."""
+        if self.producer is not None:
+            raise ValueError("a producer is registered already")
+        if streaming:
+            self.producer = producer
+        else:
+            self.producer = pulled = PullToPush(producer, self.channel.listener.reactor)
+            pulled.start()
+        self.streamingProducer = True
+        if self.channel.write_paused:
+            self.pause_response()
+
+    def unregisterProducer(self) -> None:
+        """IConsumer: it has nothing more."""
+        producer, self.producer = self.producer, None
+        if isinstance(producer, PullToPush):
+            producer.stop()
+
+    # The exchange's producer
+
+    def pause_response(self) -> None:
+        """The client does not take it as fast."""
+        if self.producer is not None:
+            self.producer.pauseProducing()
+
+    def resume_response(self) -> None:
+        """It does again."""
+        if self.producer is not None:
+            self.producer.resumeProducing()
+
+    def cancel(self) -> None:
+        """Nobody wants the response any more."""
+        self._disconnected = True
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        notifications, self.notifications = self.notifications, []
+        for waiting in notifications:
+            waiting.errback(Failure(ClientGone()))
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """What Twisted calls when a resource raised: the exchange answers, as for every defect."""
+        self.exchange.crash("a resource", reason)
+        return reason
+
+
+def _request_headers(request: EdgeRequest) -> WebHeaders:
+    headers = WebHeaders()
+    if request.head.host is not None:
+        headers.addRawHeader(b"Host", request.head.host)
+    for name, value in request.head.headers:
+        headers.addRawHeader(name, value)
+    if request.head.content_length is not None:
+        headers.addRawHeader(b"Content-Length", b"%d" % request.head.content_length)
+    return headers
+
+
+def _cookies(request: EdgeRequest) -> dict[bytes, bytes]:
+    cookies: dict[bytes, bytes] = {}
+    request.__dict__["received_cookies"] = cookies
+    request.parseCookies()
+    return cookies
+
+
+_LAZY = {
+    "requestHeaders": _request_headers,
+    "responseHeaders": lambda request: WebHeaders(),
+    "received_cookies": _cookies,
+    "cookies": lambda request: [],
+    "notifications": lambda request: [],
+    "content": lambda request: BytesIO(),
+    "args": lambda request: {},
+    "client": lambda request: request.channel.transport.getPeer(),
+    "host": lambda request: request.channel.transport.getHost(),
+    "transport": lambda request: request.channel.transport,
+    "path": lambda request: request.target.path,
+    "prepath": lambda request: [],
+    "postpath": lambda request: [],
+    "clientproto": lambda request: b"HTTP/1.%d" % request.head.minor,
+    "_adapterCache": lambda request: {},
+    "site": lambda request: request.channel.listener.site,
+}

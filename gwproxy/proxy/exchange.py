@@ -1,0 +1,419 @@
+"""One request and its answer, from the judged head to the last byte.
+
+States: `FILTERING -> FORWARDING -> COMMITTED -> FINISHED`. A failure before the commit becomes an error page, after
+it an abort (never a clean end of a broken body), after the finish nothing. Whatever happens, `_finish()` runs exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout
+from gwproxy.filters.api import BodyTransform, Outgoing, Principal, Reply, Verdict
+from gwproxy.http.headers import Headers, get
+from gwproxy.http.trace import new_trace_id, parse_traceparent
+from gwproxy.http.writing import chunk, last_chunk
+from gwproxy.proxy.downstream import Downstream, Request
+from gwproxy.proxy.head import response_head
+from gwproxy.proxy.settings import ProxySettings
+from gwproxy.routing.route import Route
+
+_log = Logger(namespace="gwproxy.proxy")
+
+FILTERING: Final = 0
+FORWARDING: Final = 1
+COMMITTED: Final = 2
+FINISHED: Final = 3
+
+_VERSIONS: Final = (b"1.0", b"1.1")
+
+
+class Producer(Protocol):
+    """What makes the response: an attempt, or a resource. May be asked to wait, and told that nobody wants it."""
+
+    def pause_response(self) -> None:
+        """The client does not take it as fast as it comes."""
+
+    def resume_response(self) -> None:
+        """It goes on."""
+
+    def cancel(self) -> None:
+        """The exchange ended otherwise. Calls nothing back."""
+
+
+class Exchange:
+    """See the module. Made by the edge for every request, refused ones too (then `route` is None)."""
+
+    __slots__ = (
+        "_body_open",
+        "_chain",
+        "_chunking",
+        "_keep_alive",
+        "_producer",
+        "_settings",
+        "_state",
+        "_transforms",
+        "_waiting",
+        "bytes_in",
+        "bytes_out",
+        "client_ip",
+        "detail",
+        "downstream",
+        "ended",
+        "filter_depth",
+        "filter_name",
+        "filters_entered",
+        "from_upstream",
+        "head",
+        "headers",
+        "host",
+        "listener_name",
+        "method",
+        "outgoing",
+        "path",
+        "peer_ip",
+        "principal",
+        "query",
+        "reason",
+        "request",
+        "request_id",
+        "response_headers",
+        "route",
+        "scheme",
+        "server_label",
+        "started",
+        "status",
+        "target",
+        "trace_id",
+        "traceparent",
+        "tries",
+        "upstream_name",
+        "upstream_seconds",
+        "version",
+    )
+
+    outgoing: Outgoing
+    response_headers: Headers
+    ended: float
+
+    def __init__(self, request: Request, downstream: Downstream, route: Route | None, settings: ProxySettings) -> None:
+        head = request.head
+        self.request = request
+        self.downstream = downstream
+        self.route = route
+        self._settings = settings
+        self._chain = None if route is None else route.filters
+        self._state = FILTERING
+        self._producer: Producer | None = None
+        self._waiting: Deferred[Verdict] | None = None
+        self._transforms: list[BodyTransform] | None = None
+        self._chunking = False
+        self._body_open = True
+        self._keep_alive = True
+
+        self.head = head
+        self.method = head.method
+        self.target = head.target
+        self.headers = head.headers
+        self.version = _VERSIONS[head.minor]
+        self.scheme = downstream.scheme
+        self.host = request.host_name
+        self.path = request.target.path
+        self.query = request.target.query
+        self.listener_name = downstream.listener_name
+        self.peer_ip = self.client_ip = downstream.peer.ip
+        self.principal: Principal | None = None
+
+        self.status = 0
+        self.from_upstream = False
+        self.reason: Reason | None = None
+        self.detail = ""
+        self.filter_name: str | None = None
+        self.filter_depth = 0
+        self.filters_entered = 0
+        self.upstream_name: str | None = None
+        self.server_label: str | None = None
+        self.upstream_seconds: float | None = None
+        self.tries = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._identify(head.traceparent, head.request_id)
+        self.started = settings.seconds()
+        settings.generation.enter()
+
+    def __repr__(self) -> str:
+        state = ("filtering", "forwarding", "committed", "finished")[self._state]
+        return f"<Exchange {state} {self.method!r} {self.target!r} status={self.status} reason={self.reason}>"
+
+    def _identify(self, traceparent: bytes | None, request_id: bytes | None) -> None:
+        """The ids by which it is found in logs: a trace that came with it, a request id only from who is trusted."""
+        trace = parse_traceparent(traceparent) if traceparent else None
+        self.traceparent = None if trace is None else traceparent
+        self.trace_id = new_trace_id(self._settings.getrandbits) if trace is None else trace.trace_id
+        if request_id and self.downstream.peer_trusted and len(request_id) <= 128 and request_id.isascii():
+            self.request_id = request_id.decode("ascii")
+        else:
+            self.request_id = new_trace_id(self._settings.getrandbits) if trace is not None else self.trace_id
+
+    # What filters use
+
+    @property
+    def route_name(self) -> str:
+        """The name of the matched route, or nothing."""
+        return "" if self.route is None else self.route.name
+
+    @property
+    def settings(self) -> ProxySettings:
+        """For what answers: actions and pages."""
+        return self._settings
+
+    @property
+    def committed(self) -> bool:
+        """Whether the response head is written."""
+        return self._state >= COMMITTED
+
+    @property
+    def finished(self) -> bool:
+        """Whether all is over."""
+        return self._state == FINISHED
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first request header of this name (given in lower case), or None."""
+        return self.head.host if name == b"host" else get(self.headers, name)
+
+    def add_body_transform(self, transform: BodyTransform) -> None:
+        """In `on_response` only: send the body through `transform`. The length becomes unknown."""
+        if self._transforms is None:
+            self._transforms = []
+        self._transforms.append(transform)
+
+    # From the head to the action
+
+    def start(self) -> None:
+        """Runs the filters, then what the route does."""
+        route = self.route
+        assert route is not None
+        chain = route.filters
+        if not chain.empty:
+            try:
+                verdict = chain.run_request(self)
+            except Exception:
+                self.crash("a filter's on_request")
+                return
+            if isinstance(verdict, Deferred):
+                self._waiting = verdict
+                verdict.addCallbacks(self._decided, self._undecided)
+                return
+            if verdict is not None:
+                self.reply(verdict)
+                return
+        self._act(route)
+
+    def _decided(self, verdict: Verdict) -> None:
+        self._waiting = None
+        if self._state != FILTERING:
+            return
+        if verdict is not None:
+            self.reply(verdict)
+        elif self.route is not None:
+            self._act(self.route)
+
+    def _undecided(self, failure: Failure) -> None:
+        self._waiting = None
+        if failure.check(CancelledError) is None or self._state == FILTERING:
+            self.crash("a filter's on_request", failure)
+
+    def _act(self, route: Route) -> None:
+        self._state = FORWARDING
+        self.downstream.limit_wait(route.options.timeout)
+        try:
+            route.action.begin(self)
+        except GatewayError as error:
+            self.fail(error)
+        except Exception:
+            self.crash("the route's action")
+
+    def produced_by(self, producer: Producer | None) -> None:
+        """Who is at work on the response now."""
+        self._producer = producer
+
+    # The response
+
+    def reply(self, reply: Reply) -> None:
+        """Answers with a reply of the gateway's own. Only before the commit."""
+        self.reason = reply.reason
+        if reply.detail:
+            self.detail = reply.detail
+        body = reply.body
+        headers = reply.headers.copy()
+        if body is None:
+            content_type, body = self._settings.error_page(self, reply)
+        else:
+            content_type = reply.content_type
+        if body:
+            headers.append((b"Content-Type", content_type))
+        self.commit(reply.status, b"", headers, len(body), len(body))
+        if self._state != COMMITTED:
+            return  # a response filter failed, and its error page is out already
+        if body and self.method != b"HEAD":
+            self.write(body)
+        self.end([])
+
+    def commit(
+        self,
+        status: int,
+        phrase: bytes,
+        headers: Headers,
+        length: int | None,
+        declared: int | None,
+        trailer: bytes = b"",
+    ) -> None:
+        """Writes the response head.
+
+        `length` is of the body that follows, None if unknown; `declared` what Content-Length says where no body follows
+        (HEAD, 304). When a response filter fails, it ends in an error page instead: the exchange is `finished` then.
+        """
+        self.status = status
+        self.response_headers = headers
+        if self._chain is not None and self._chain.has_response:
+            try:
+                self._chain.run_response(self)
+            except Exception:
+                self._transforms = None
+                self.crash("a filter's on_response")
+                return
+            if self._transforms is not None and length != 0:
+                length = declared = None
+        self._keep_alive = self.head.keep_alive and (self.downstream.body_complete() or self._rest_at_hand())
+        head, self._chunking, self._keep_alive = response_head(
+            self, phrase, length, declared, self._keep_alive, trailer
+        )
+        self._state = COMMITTED
+        self._body_open = length != 0
+        self.downstream.write(head)
+        self.downstream.response_begun()
+
+    def _rest_at_hand(self) -> bool:
+        """A reply of our own leaves the request body unread: what is here already is read, else the connection ends."""
+        return self._producer is None and self.downstream.body_at_hand()
+
+    def informational(self, status_line: bytes, lines: bytes) -> None:
+        """Passes a 1xx on, before the commit, to clients that may know them (RFC 9110 section 15.2)."""
+        if self._state < COMMITTED and self.head.minor:
+            self.downstream.write(status_line + lines + b"\r\n")
+
+    def write(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._transforms is not None:
+            for transform in self._transforms:
+                data = transform.data(data)
+        if data and self._body_open:
+            self.bytes_out += len(data)
+            if self._chunking:
+                self.downstream.write_sequence(chunk(data))
+            else:
+                self.downstream.write(data)
+
+    def end(self, trailers: Headers) -> None:
+        """The body is whole."""
+        if self._state != COMMITTED:
+            return
+        if self._transforms is not None and self._body_open:
+            self._flush_transforms(self._transforms)
+        if self._chunking:
+            self.downstream.write(last_chunk(trailers))
+        self._producer = None
+        self._finish()
+        self.downstream.response_done(self._keep_alive)
+
+    def _flush_transforms(self, transforms: list[BodyTransform]) -> None:
+        """Each one's end goes through those behind it."""
+        self._transforms = None
+        rest = b""
+        for transform in transforms:
+            rest = (transform.data(rest) if rest else b"") + transform.end()
+        self.write(rest)
+
+    # What goes wrong
+
+    def fail(self, error: GatewayError) -> None:
+        """Ends it by a failure: an error page before the commit, an abort after it."""
+        if self._state == FINISHED:
+            return
+        if self._state == COMMITTED:
+            self._abort(error)
+            return
+        self._drop_work()
+        self._state = FORWARDING
+        self.detail = error.detail
+        headers: Headers = []
+        if error.status == 503:
+            headers.append((b"Retry-After", b"1"))
+        self.reply(Reply(error.status, headers, reason=error.reason))
+
+    def crash(self, where: str, failure: Failure | None = None) -> None:
+        """Ends it by a defect: 500, with the trace in the error log. Call it where the exception was caught."""
+        _log.failure(
+            "{where} failed: {filter}",
+            failure,
+            where=where,
+            filter=self.filter_name or self.route_name,
+            request_id=self.request_id,
+        )
+        self.fail(InternalError())
+
+    def timed_out(self) -> None:
+        """For the edge: the route's timeout is over."""
+        if self._state < COMMITTED:
+            self.fail(RouteTimeout())
+
+    def client_lost(self, error: GatewayError | None = None) -> None:
+        """For the edge: the client is gone, or was cut for `error`. Nothing can be told any more."""
+        if self._state != FINISHED:
+            self._abort(error or ClientGone())
+
+    def _abort(self, error: GatewayError) -> None:
+        self._drop_work()
+        self.reason = error.reason
+        self.detail = error.detail
+        if error.status == 499:
+            self.status = 499
+        self._finish()
+        self.downstream.abort()
+
+    def _drop_work(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.cancel()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+
+    def _finish(self) -> None:
+        self._state = FINISHED
+        settings = self._settings
+        self.ended = settings.seconds()
+        chain = self._chain
+        if chain is not None and chain.has_done:
+            chain.run_done(self)
+        try:
+            settings.observer.exchange_finished(self)
+        except Exception:
+            _log.failure("an exchange could not be logged", request_id=self.request_id)
+        settings.generation.leave()
+
+    # Back-pressure, from the client's connection
+
+    def pause_response(self) -> None:
+        """The client does not take the response as fast as it comes."""
+        if self._producer is not None:
+            self._producer.pause_response()
+
+    def resume_response(self) -> None:
+        """It does again."""
+        if self._producer is not None:
+            self._producer.resume_response()

@@ -1,0 +1,205 @@
+"""The daemon: listens, serves, drains."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import gwproxy
+from gwproxy.admin.site import admin_site
+from gwproxy.build import Builder, Gateway
+from gwproxy.config.mistakes import ConfigErrors
+from gwproxy.config.model import Config
+from gwproxy.edge.listener import Listener, listening_port
+from gwproxy.observe.access import AccessLog
+from gwproxy.observe.errors import ErrorLog, observe_application
+from gwproxy.observe.lag import LagProbe
+from gwproxy.observe.metrics import Metrics
+from gwproxy.observe.observer import Observer
+from gwproxy.observe.security import SecurityLog
+from gwproxy.observe.sink import LogSink
+from gwproxy.runtime.keep import Keeper
+from gwproxy.upstream.builtin import BuiltinServices
+
+_log = Logger(namespace="gwproxy")
+
+
+class GatewayService(Service):
+    """One gateway in one process. Made of a configuration that has no mistakes."""
+
+    name = "gwproxy"
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        """Builds everything and listens nowhere yet. Raises ConfigErrors."""
+        self._config = config
+        self._reactor = reactor
+        self._sinks = [
+            LogSink(reactor, "access", config.log.access),
+            LogSink(reactor, "error", config.log.error),
+            LogSink(reactor, "security", config.log.security),
+        ]
+        access, error, security = self._sinks
+        self._error_log = ErrorLog(error, reactor)
+        self._metrics = Metrics(gwproxy.__version__)
+        self._observer = Observer(AccessLog(access, str(config.log.format)), self._metrics, SecurityLog(security))
+        self._lag = LagProbe(reactor)
+        self._builtins = BuiltinServices()
+        builder = Builder(config, reactor, Keeper(), self._observer, self._builtins.ports)
+        self.gateway: Gateway = builder.build()
+        if builder.mistakes:
+            raise ConfigErrors(builder.mistakes)
+        self.listeners = [Listener(options, self.gateway.site, reactor) for options in config.listeners.values()]
+        self._ports: list[IListeningPort] = []
+        self._not_ready = ["starting"]
+        self._signals: dict[int, Any] = {}
+        self._watch()
+
+    def _watch(self) -> None:
+        metrics = self._metrics
+        metrics.watch_upstreams(lambda: self.gateway.upstreams)
+        metrics.watch_listeners(lambda: self.listeners)
+        metrics.watch_logs(lambda: self._sinks)
+        metrics.watch_in_flight(lambda: self.gateway.generation.in_flight)
+        metrics.watch_lag(lambda: self._lag.worst)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """For twistd: our error log instead of its own."""
+        observe_application(parent, self._error_log)
+        super().setServiceParent(parent)
+
+    # Start
+
+    def privilegedStartService(self) -> None:
+        """Listens, while the process may still bind low ports. What cannot be bound ends the start."""
+        super().privilegedStartService()
+        self._builtins.listen(self.gateway.builtins, self._reactor)
+        for listener in self.listeners:
+            self._listen(listener.options.endpoint, listener, f"listen:{listener.name}", listener)
+        if self._config.admin.endpoint:
+            site = admin_site(
+                self._reactor,
+                self._metrics.exposition,
+                not_ready=lambda: self._not_ready,
+                upstreams=lambda: self.gateway.upstreams,
+                routes=lambda: self.gateway.routes,
+            )
+            self._listen(self._config.admin.endpoint, site, "admin", None)
+
+    def _listen(self, description: str, factory: Any, what: str, listener: Listener | None) -> None:
+        failures: list[Failure] = []
+
+        def bound(port: IListeningPort) -> None:
+            self._ports.append(port)
+            host = port.getHost()
+            if listener is not None:
+                listener.port = listening_port(host)
+            _log.info("[{what}] listens on {where}", what=what, where=shown(host))
+
+        serverFromString(self._reactor, description).listen(factory).addCallbacks(bound, failures.append)
+        if failures:
+            raise CannotListen(f"[{what}] {description}: {failures[0].getErrorMessage()}")
+
+    def startService(self) -> None:
+        """Serves."""
+        super().startService()
+        for sink in self._sinks:
+            sink.start()
+        self._lag.start()
+        self._signals[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._reopen_logs)
+        self._not_ready = []
+        _log.info(
+            "gwproxy {version} serves {routes} routes of {path}; try: {curl}",
+            version=gwproxy.__version__,
+            routes=len(self.gateway.routes),
+            path=self._config.path,
+            curl=self._curl_line(),
+        )
+
+    def _curl_line(self) -> str:
+        port = next((listener.port for listener in self.listeners if listener.port), None)
+        prefixes = [route.options.path.value for route in self.gateway.routes if route.options.path.kind == "prefix"]
+        path = next((prefix for prefix in prefixes if prefix != "/"), "/")
+        return f"curl -i http://127.0.0.1:{port}{path}" if port else "gwproxy explain"
+
+    def _reopen_logs(self, signum: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._reopen)
+
+    def _reopen(self) -> None:
+        for sink in self._sinks:
+            sink.reopen()
+
+    # Stop
+
+    def stopService(self) -> Deferred[None]:
+        """Stops accepting, waits at most `drain` for what is in flight, cuts what is left."""
+        super().stopService()
+        self._not_ready = ["draining"]
+        _log.info("draining {count} exchanges", count=self.gateway.generation.in_flight)
+        drained: Deferred[None] = Deferred()
+        DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
+        for listener in self.listeners:
+            listener.drain()
+        deadline = self._reactor.callLater(self._config.gateway.drain, self._cut)
+
+        def empty() -> None:
+            if deadline.active():
+                deadline.cancel()
+            self._flush(lambda: drained.callback(None))
+
+        self.gateway.generation.when_empty(empty)
+        return drained.addCallback(lambda _: self._end())
+
+    def _cut(self) -> None:
+        _log.warn("the drain is over: {count} exchanges are cut", count=self.gateway.generation.in_flight)
+        for listener in self.listeners:
+            listener.abort_all()
+
+    def _flush(self, done: Callable[[], None]) -> None:
+        """Lets the last responses leave their buffers: a connection that is being closed in order is waited for."""
+        closing = [listener for listener in self.listeners if listener.connections]
+        if not closing:
+            done()
+            return
+        attempts = [0]
+
+        def look() -> None:
+            attempts[0] += 1
+            if attempts[0] >= 100 or not any(listener.connections for listener in self.listeners):
+                for listener in self.listeners:
+                    listener.abort_all()
+                done()
+            else:
+                self._reactor.callLater(0.02, look)
+
+        self._reactor.callLater(0.02, look)
+
+    def _end(self) -> None:
+        self.gateway.close()
+        self._builtins.stop()
+        self._lag.stop()
+        for signum, handler in self._signals.items():
+            signal.signal(signum, handler)
+        for sink in self._sinks:
+            sink.close()
+
+
+class CannotListen(Exception):
+    """An address cannot be bound."""
+
+
+def shown(host: Any) -> str:
+    """An address as people write it."""
+    name = getattr(host, "name", None)
+    if name is not None:
+        return f"unix:{name.decode() if isinstance(name, bytes) else name}"
+    address = f"[{host.host}]" if ":" in host.host else host.host
+    return f"{address}:{host.port}"
