@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -220,3 +221,16 @@ def test_combined(written: Any, finished: Callable[..., Any]) -> None:
 def test_an_unknown_format_is_refused(written: Any) -> None:
     with pytest.raises(KeyError):
         AccessLog(written.sink, "xml")
+
+
+def _document() -> str:
+    text = (Path(__file__).parents[2] / "docs/logs.md").read_text()
+    return text.partition("\n## Access log\n")[2].partition("\n## ")[0]
+
+
+def test_the_document_names_the_fields() -> None:
+    assert tuple(re.findall(r"^\| `(\w+)` \|", _document(), re.MULTILINE)) == FIELDS
+
+
+def test_the_document_names_every_reason() -> None:
+    assert set(re.findall(r"`(\w+)`", _document().partition("\nReasons:")[2].partition("\n\n")[0])) == set(Reason)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -173,3 +174,9 @@ def test_under_twistd_every_line_is_ours_and_none_comes_twice(tmp_path: Path) ->
     assert any(message.startswith("twistd ") for message in messages)
     assert messages[messages.index("serving") + 1] == "printed"
     assert messages[-1] == "Server Shut Down."
+
+
+def test_the_document_names_the_fields() -> None:
+    text = (Path(__file__).parents[2] / "docs/logs.md").read_text()
+    section = text.partition("\n## Error log\n")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == FIELDS

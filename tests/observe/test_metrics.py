@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -162,3 +164,18 @@ def test_promtool_finds_nothing(busy: Metrics) -> None:
     body, _ = busy.exposition()
     done = subprocess.run([PROMTOOL, "check", "metrics"], input=body, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_the_document_names_them_all(busy: Metrics) -> None:
+    document = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+    rows = re.findall(r"^\| `(gateway_\w+)` \| (\w+) \|([^|]*)\|", document, re.MULTILINE)
+    described = {
+        (name.removesuffix("_total"), kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows
+    }
+    found = {
+        (family.name, family.type, frozenset(sample.labels) - {"le"})
+        for family in parse_text(busy.exposition()[0].decode())
+        for sample in family.samples
+        if family.name.startswith("gateway_")
+    }
+    assert described == found

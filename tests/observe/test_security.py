@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +65,9 @@ def test_hostile_text_gives_one_line(written: Any, finished: Callable[..., Any])
     assert line.isascii()
     assert len(line) < 4096
     json.loads(line)
+
+
+def test_the_document_names_the_fields() -> None:
+    text = (Path(__file__).parents[2] / "docs/logs.md").read_text()
+    section = text.partition("\n## Security log\n")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == FIELDS
