@@ -82,7 +82,7 @@ class FilterChain:
         response: list[tuple[int, str, Hook]] = []
         done: list[tuple[int, str, Hook]] = []
         for index, (name, filter_object) in enumerate(filters):
-            hooks = _hooks_of(name, filter_object)
+            hooks = _hooks_of(filter_object)
             if "on_request" in hooks:
                 request.append((index, name, hooks["on_request"]))
             if "on_attempt" in hooks:
@@ -254,37 +254,37 @@ def _checked(verdict: object) -> Verdict:
     raise TypeError(f"on_request gives None, a Reply or an awaitable of them, not {type(verdict).__name__}")
 
 
-def _hooks_of(name: str, filter_object: object) -> dict[str, Callable[[ChainedExchange], None]]:
+def _hooks_of(filter_object: object) -> dict[str, Callable[[ChainedExchange], None]]:
     """The hooks that an object provides; ConfigMistake when they cannot work as hooks."""
     hooks: dict[str, Callable[[ChainedExchange], None]] = {}
     for hook_name, interface in _HOOKS.items():
         hook = getattr(filter_object, hook_name, None)
         if hook is not None:
-            hooks[hook_name] = _fit(name, hook_name, hook)
+            hooks[hook_name] = _fit(hook_name, hook)
         elif interface.providedBy(filter_object):
-            raise ConfigMistake(f"filter {name}: it declares {interface.__name__} and has no {hook_name}")
+            raise ConfigMistake(f"declares {interface.__name__} and has no {hook_name}")
     for attribute in dir(type(filter_object)):
         near = get_close_matches(attribute, _HOOKS, 1, 0.8)
         # It would never be called, and nobody would know.
         if near and attribute.startswith("on_") and attribute not in _HOOKS:
-            raise ConfigMistake(f"filter {name}: {attribute} is no hook, did you mean {near[0]}")
+            raise ConfigMistake(f"{attribute} is no hook; did you mean {near[0]!r}?")
     if not hooks:
         kind = type(filter_object).__name__
-        raise ConfigMistake(f"filter {name}: {kind} provides none of the hooks {', '.join(_HOOKS)}")
+        raise ConfigMistake(f"{kind} provides none of the hooks {', '.join(_HOOKS)}")
     return hooks
 
 
-def _fit(name: str, hook_name: str, hook: object) -> Callable[[ChainedExchange], None]:
+def _fit(hook_name: str, hook: object) -> Callable[[ChainedExchange], None]:
     if not callable(hook):
-        raise ConfigMistake(f"filter {name}: {hook_name} cannot be called")
+        raise ConfigMistake(f"{hook_name} cannot be called")
     if inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
-        raise ConfigMistake(f"filter {name}: {hook_name} is a generator, calling it would do nothing")
+        raise ConfigMistake(f"{hook_name} is a generator, calling it would do nothing")
     if hook_name != "on_request" and inspect.iscoroutinefunction(hook):
-        raise ConfigMistake(f"filter {name}: {hook_name} must not wait, and it is an async function")
+        raise ConfigMistake(f"{hook_name} must not wait, and it is an async function")
     try:
         inspect.signature(hook).bind(None)
     except TypeError:
-        raise ConfigMistake(f"filter {name}: {hook_name} must take one argument, the exchange") from None
+        raise ConfigMistake(f"{hook_name} must take one argument, the exchange") from None
     except ValueError:
         pass  # written in C and without a signature: its first call will tell
     return hook

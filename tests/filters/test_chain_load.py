@@ -20,9 +20,7 @@ def refused(filter_object: object) -> str:
 
 
 def test_an_object_without_hooks_is_refused() -> None:
-    assert refused(object()) == (
-        "filter mine: object provides none of the hooks on_request, on_attempt, on_response, on_done"
-    )
+    assert refused(object()) == ("object provides none of the hooks on_request, on_attempt, on_response, on_done")
 
 
 def test_a_misspelt_hook_is_refused() -> None:
@@ -30,7 +28,7 @@ def test_a_misspelt_hook_is_refused() -> None:
         def on_request(self, exchange: object) -> None: ...
         def on_reponse(self, exchange: object) -> None: ...
 
-    assert refused(Misspelt()) == "filter mine: on_reponse is no hook, did you mean on_response"
+    assert refused(Misspelt()) == "on_reponse is no hook; did you mean 'on_response'?"
 
 
 def test_an_interface_without_its_hook_is_refused() -> None:
@@ -38,30 +36,28 @@ def test_an_interface_without_its_hook_is_refused() -> None:
         def on_request(self, exchange: object) -> None: ...
 
     classImplements(Half, IDoneFilter)  # type: ignore[misc]  # what the test is about: it lacks on_done
-    assert refused(Half()) == "filter mine: it declares IDoneFilter and has no on_done"
+    assert refused(Half()) == "declares IDoneFilter and has no on_done"
 
 
 def test_a_hook_that_cannot_be_called_is_refused() -> None:
     class Attribute:
         on_request = "no function"
 
-    assert refused(Attribute()) == "filter mine: on_request cannot be called"
+    assert refused(Attribute()) == "on_request cannot be called"
 
 
 def test_a_hook_with_other_arguments_is_refused() -> None:
     class Onion:
         def on_request(self, exchange: object, call_next: object) -> None: ...
 
-    assert refused(Onion()) == "filter mine: on_request must take one argument, the exchange"
+    assert refused(Onion()) == "on_request must take one argument, the exchange"
 
 
 @pytest.mark.parametrize("hook", ["on_attempt", "on_response", "on_done"])
 def test_only_on_request_may_be_async(hook: str) -> None:
     async def coroutine(self: object, exchange: object) -> None: ...
 
-    assert refused(type("Async", (), {hook: coroutine})()) == (
-        f"filter mine: {hook} must not wait, and it is an async function"
-    )
+    assert refused(type("Async", (), {hook: coroutine})()) == (f"{hook} must not wait, and it is an async function")
 
 
 def test_a_generator_as_a_hook_is_refused() -> None:
@@ -69,7 +65,7 @@ def test_a_generator_as_a_hook_is_refused() -> None:
         def on_request(self, exchange: object) -> Iterator[None]:
             yield None
 
-    assert refused(Generator()) == "filter mine: on_request is a generator, calling it would do nothing"
+    assert refused(Generator()) == "on_request is a generator, calling it would do nothing"
 
 
 def test_a_hook_written_in_c_is_taken() -> None:
@@ -77,7 +73,11 @@ def test_a_hook_written_in_c_is_taken() -> None:
 
     class Builtin:
         on_request = staticmethod(seen.append)
+        # One whose arguments cannot be found out.
+        on_done = staticmethod(dir)
 
     exchange = FakeExchange()
-    assert FilterChain([("builtin", Builtin())]).run_request(exchange) is None
+    chain = FilterChain([("builtin", Builtin())])
+    assert chain.run_request(exchange) is None
     assert seen == [exchange]
+    assert chain.has_done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gwproxy.config import parse, show
 from gwproxy.config.mistakes import BadValue
 from gwproxy.filters import security_headers
 from gwproxy.filters.api import Header, Reply
@@ -111,3 +112,13 @@ def test_values_are_refused_at_load(option: str, text: str, message: str) -> Non
 )
 def test_permissions_policy_takes(text: str) -> None:
     assert (b"Permissions-Policy", text.encode()) in answered(b"http", [], permissions_policy=text)
+
+
+def test_what_is_shown_loads_again() -> None:
+    text = (
+        "[listen:http]\nendpoint = tcp:0\n[filter:s]\ntype = security_headers\nhsts = off\nframe_options = off\n"
+        "csp =\n    default-src 'self';\n    img-src *\nreplace = no\n"
+    )
+    types = {"security_headers": security_headers.Options}
+    config = parse(text.encode(), "gw.ini", environ={}, filter_types=types)
+    assert parse(show(config).encode(), "gw.ini", environ={}, filter_types=types).filters == config.filters
