@@ -24,16 +24,20 @@ from gwproxy.filters.api import BodyTransform, FilterContext, Header, Outgoing, 
 from gwproxy.filters.chain import FilterChain
 from gwproxy.filters.registry import filter_types
 from gwproxy.http import headers as fields
+from gwproxy.http.headers import Kind
 from gwproxy.http.target import parse_target
 
 
 class FakeExchange:
     """A request as filters see it, made from what a test cares about; the rest has ordinary values.
 
-    `target` is judged as at the edge: raises BadTarget for one that no filter would ever see.
+    `target` is judged as at the edge: raises BadTarget for one that no filter would ever see. Of `headers` a filter
+    gets what it gets in the gateway: no Host (but `header()` knows it), nothing that frames the message or ends at this
+    hop, and nothing that the gateway writes itself, such as X-Forwarded-For.
     """
 
     __slots__ = (
+        "_host_field",
         "body_transforms",
         "client_ip",
         "filter_depth",
@@ -79,9 +83,11 @@ class FakeExchange:
         self.target = target
         self.path = parsed.path
         self.query = parsed.query
-        self.headers = list(headers)
+        received = list(headers)
+        self.headers = _end_to_end(received)
         self.scheme = scheme
         self.host = host
+        self._host_field = fields.get(received, b"host") or host
         self.peer_ip = peer_ip
         self.client_ip = peer_ip if client_ip is None else client_ip
         self.route_name = route_name
@@ -101,7 +107,7 @@ class FakeExchange:
 
     def header(self, name: bytes) -> bytes | None:
         """The first request header of this name (given in lower case), or None."""
-        return fields.get(self.headers, name)
+        return self._host_field if name == b"host" else fields.get(self.headers, name)
 
     def add_body_transform(self, transform: BodyTransform) -> None:
         """Sends the response's body through `transform`."""
@@ -203,7 +209,8 @@ class FilterHarness:
     def _forward(self, played: Played, attempts: int) -> None:
         exchange = played.exchange
         for _ in range(attempts):
-            exchange.outgoing = Outgoing(exchange.method, exchange.target, _end_to_end(exchange.headers))
+            headers = [(b"Host", exchange.header(b"host") or b""), *exchange.headers]
+            exchange.outgoing = Outgoing(exchange.method, exchange.target, headers)
             self._chain.run_attempt(exchange)
             played.sent.append(exchange.outgoing)
 
@@ -300,9 +307,13 @@ def _head_of(reply: Reply) -> list[Header]:
 
 
 def _end_to_end(headers: list[Header]) -> list[Header]:
-    """What `on_attempt` finds: hop-by-hop fields are gone, and those that Connection names (RFC 9110 section 7.6.1)."""
+    """The fields that travel end to end, without those that a Connection field names (RFC 9110 section 7.6.1)."""
     named = {item for value in fields.get_all(headers, b"connection") for item in fields.list_items(value)}
-    return [pair for pair in headers if pair[0].lower() not in fields.HOP_BY_HOP | named]
+    return [
+        (name, value)
+        for name, value in headers
+        if fields.REQUEST_KINDS[name] in (Kind.PLAIN, Kind.UNDERSCORE) and name.lower() not in named
+    ]
 
 
 def _transformed(transforms: list[BodyTransform], pieces: Iterable[bytes]) -> bytes:

@@ -136,14 +136,30 @@ def test_edits_of_the_request_reach_every_attempt_and_edits_of_an_attempt_only_t
             exchange.outgoing.target = b"/other"
 
     played = run_filter(Edits(), FakeExchange(b"POST"), attempts=2)
-    wanted = (b"POST", b"/other", [(b"X-Request", b"1"), (b"X-Attempt", b"1")])
+    fields = [(b"Host", b"example.com"), (b"X-Request", b"1"), (b"X-Attempt", b"1")]
+    wanted = (b"POST", b"/other", fields)
     assert [(head.method, head.target, head.headers) for head in played.sent] == [wanted] * 2
     assert isinstance(played.sent[0], Outgoing)
 
 
-def test_hop_by_hop_headers_are_gone_in_an_attempt() -> None:
-    headers = [(b"Connection", b"X-A, close"), (b"X-A", b"1"), (b"TE", b"trailers"), (b"X-B", b"2")]
-    assert run_filter(Watcher(), FakeExchange(headers=headers)).sent[0].headers == [(b"X-B", b"2")]
+def test_filters_see_the_fields_that_travel_end_to_end() -> None:
+    exchange = FakeExchange(
+        headers=[
+            (b"HOST", b"Example.com:8080"),
+            (b"Connection", b"X-A, close"),
+            (b"X-A", b"1"),
+            (b"TE", b"trailers"),
+            (b"Content-Length", b"5"),
+            (b"X-Forwarded-For", b"192.0.2.66"),
+            (b"X_Kept", b"1"),
+            (b"X-B", b"2"),
+        ]
+    )
+    assert exchange.headers == [(b"X_Kept", b"1"), (b"X-B", b"2")]
+    assert exchange.header(b"host") == b"Example.com:8080"
+    played = run_filter(Watcher(), exchange)
+    assert played.sent[0].headers == [(b"Host", b"Example.com:8080"), (b"X_Kept", b"1"), (b"X-B", b"2")]
+    assert FakeExchange(host=b"a.example").header(b"host") == b"a.example"
 
 
 def test_the_response_can_be_edited() -> None:

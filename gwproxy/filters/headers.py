@@ -30,6 +30,7 @@ _OWN_IN_REQUESTS: Final = frozenset(
     {
         b"forwarded",
         b"traceparent",
+        b"tracestate",
         b"via",
         b"x-forwarded-for",
         b"x-forwarded-host",

@@ -57,7 +57,7 @@ def test_it_is_found_configured_and_run(site: Path, tmp_path: Path) -> None:
         "distribution": "gwproxy-api-version 1.0",
         "status": 200,
         "filter": None,
-        "sent": [["API-Version", "1"]],
+        "sent": [["Host", "example.com"], ["API-Version", "1"]],
     }
     refused = drive(site, tmp_path, "type = api_version\nversions = 1, 2", "3")
     assert (refused["status"], refused["filter"], refused["sent"]) == (400, "versions", [])
