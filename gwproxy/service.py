@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from twisted.application.service import Service
@@ -28,6 +27,7 @@ from gwproxy.observe.observer import Observer
 from gwproxy.observe.security import SecurityLog
 from gwproxy.observe.sink import LogSink
 from gwproxy.runtime.keep import Keeper
+from gwproxy.signals import Signals
 from gwproxy.upstream.builtin import BuiltinServices
 
 _log = Logger(namespace="gwproxy")
@@ -60,7 +60,10 @@ class GatewayService(Service):
         self.listeners = [Listener(options, self.gateway.site, reactor) for options in config.listeners.values()]
         self._ports: list[IListeningPort] = []
         self._not_ready = ["starting"]
-        self._signals: dict[int, Any] = {}
+        terminate = self._terminate
+        self._signals = Signals(
+            reactor, {signal.SIGTERM: terminate, signal.SIGINT: terminate, signal.SIGUSR1: self._reopen_logs}
+        )
         self._watch()
 
     def _watch(self) -> None:
@@ -114,7 +117,7 @@ class GatewayService(Service):
         for sink in self._sinks:
             sink.start()
         self._lag.start()
-        self._signals[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._reopen_logs)
+        self._reactor.callWhenRunning(self._signals.install)
         self._not_ready = []
         _log.info(
             "gwproxy {version} serves {routes} routes of {path}; try: {curl}",
@@ -130,12 +133,16 @@ class GatewayService(Service):
         path = next((prefix for prefix in prefixes if prefix != "/"), "/")
         return f"curl -i http://127.0.0.1:{port}{path}" if port else "gwproxy explain"
 
-    def _reopen_logs(self, signum: int, frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self._reopen)
-
-    def _reopen(self) -> None:
+    def _reopen_logs(self) -> None:
         for sink in self._sinks:
             sink.reopen()
+
+    def _terminate(self) -> None:
+        """The first time drains; the second cuts."""
+        if self.running:
+            self._reactor.stop()
+        else:
+            self._cut()
 
     # Stop
 
@@ -186,8 +193,7 @@ class GatewayService(Service):
         self.gateway.close()
         self._builtins.stop()
         self._lag.stop()
-        for signum, handler in self._signals.items():
-            signal.signal(signum, handler)
+        self._signals.restore()
         for sink in self._sinks:
             sink.close()
 

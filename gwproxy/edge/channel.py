@@ -353,6 +353,16 @@ class EdgeChannel(Protocol):
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
+    def break_off(self) -> None:
+        """Sends what is written, and then resets: a FIN could be taken for the end of a body without a length (M6)."""
+        self._state = CLOSED
+        self._stop_probing()
+        self.exchange = None
+        # What is written leaves with the next look at the sockets, which the second of two turns comes after. A client
+        # that does not take it by then does not miss it: the response is broken anyway.
+        later = self.listener.reactor.callLater
+        later(0, later, 0, self.abort)
+
     def abort(self) -> None:
         """Cuts the connection."""
         self._state = CLOSED

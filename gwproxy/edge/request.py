@@ -47,9 +47,9 @@ class EdgeRequest(server.Request):
         if judged:
             target = self.target = parse_target(head.method, head.target)
             authority = head.host if target.authority is None else target.authority
-            if head.host:
+            if head.host is not None:
                 self.host_name = parse_host(head.host).name
-            if authority and authority is not head.host:
+            if authority is not None and authority is not head.host:
                 self.host_name = parse_host(authority).name
 
     def __getattr__(self, name: str) -> Any:

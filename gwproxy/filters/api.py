@@ -76,8 +76,8 @@ class Exchange(Protocol):
     """What a filter sees of one request and its answer.
 
     Read-only unless said otherwise. `headers` are the client's end-to-end fields, as received and in order: without
-    Host (see `header()`), framing, hop-by-hop and forwarding fields. Filters may edit them in place in `on_request`, and
-    every attempt is made from the edited list.
+    Host (see `header()`), framing, hop-by-hop and forwarding fields. Filters may edit them in place in `on_request`,
+    and every attempt is made from the edited list.
     """
 
     # the request
@@ -165,4 +165,4 @@ class IFilterType(Interface):
     Options = Attribute("A frozen attrs class; each option declared by gwproxy.config.options.option().")
 
     def factory(options, context):  # type: ignore[no-untyped-def]
-        """An object that provides one or more of the hooks. Raises ConfigMistake on options that do not fit together."""
+        """An object that provides one or more of the hooks. ConfigMistake for options that do not fit together."""

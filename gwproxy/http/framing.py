@@ -1,15 +1,15 @@
 """Where a message's parts end: the head in a stream of bytes, and a chunked body.
 
-llhttp judges the syntax; what is added here are the bounds it does not have, and exact ends, so that what follows a
-message stays unread until its turn has come.
+llhttp judges the syntax of fields; what is added here are the bounds it does not have, and exact ends, so that what
+follows a message stays unread until its turn has come.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import Final
 
-from httptools import HttpParserError, HttpRequestParser, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
 from gwproxy.errors import BadChunk, BadRequest, BadResponse, HeadTooLarge, TargetTooLong
 from gwproxy.http.headers import Headers
@@ -102,74 +102,104 @@ class ResponseHeadReader:
         return None
 
 
-# A request whose body is chunked: llhttp decodes the same way for both directions.
-_CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+# A chunk's first line. Fifteen digits are more than any body has, and less than any integer that overflows somewhere;
+# extensions are skipped (RFC 9112 section 7.1.1), bounded, and can hold no line end.
+_EXTENSION = rb"(?:;[\t\x20-\x7e\x80-\xff]{0,1024})?"
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})" + _EXTENSION + rb"\r\n")
+_CHUNK_LINE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,15}" + _EXTENSION + rb"\r?)?")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+
+_LINE: Final = 0  # a chunk's first line
+_DATA: Final = 1
+_DATA_END: Final = 2  # the line end behind a chunk's data
+_TRAILERS: Final = 3
 
 
 class ChunkedDecoder:
-    """Decodes one chunked body (RFC 9112 section 7.1), and knows exactly where it ends."""
+    """Decodes one chunked body (RFC 9112 section 7.1), and knows exactly where it ends.
 
-    __slots__ = ("_overhead", "_parser", "_pieces", "_tail", "done", "rest", "trailers")
+    Not llhttp's: that tells neither where a body ends inside what it was fed nor how large a chunk says it is.
+    """
 
-    # Bytes that may come without a byte of body: chunk lines with extensions, and the trailer section.
-    MAX_OVERHEAD = 16 * 1024
-    MAX_TRAILERS = 100
+    __slots__ = ("_left", "_pending", "_state", "done", "rest", "trailers")
+
+    MAX_TRAILERS = 16 * 1024
 
     def __init__(self) -> None:
         self.done = False
         # After `done`: what followed the body.
         self.rest = b""
         self.trailers: Headers = []
-        self._pieces: list[bytes] = []
-        self._tail = b""
-        self._overhead = 0
-        self._parser = HttpRequestParser(self)
-        self._parser.feed_data(_CHUNKED_HEAD)
-        self.trailers.clear()
+        self._state = _LINE
+        self._left = 0  # bytes of the chunk that are to come
+        self._pending = b""  # the beginning of a line
 
     def feed(self, data: bytes) -> list[bytes]:
         """The pieces of the body in `data`; after `done` there is nothing more to feed. Raises BadChunk."""
-        self._pieces = []
-        start = 0
-        for end in self._possible_ends(data):
-            self._parse(data[start:end])
-            start = end
-            if self.done:
-                self.rest = data[start:]
-                return self._pieces
-        if start < len(data):
-            self._parse(data[start:])
-        self._tail = (self._tail + data[-3:])[-3:]
-        return self._pieces
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data) and not self.done:
+            if self._state == _DATA:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._state = _DATA_END
+                continue
+            end = self._read_line(data, at)
+            if end == at:
+                self._pending = data[at:]
+                return pieces
+            at = end
+        if self.done:
+            self.rest = data[at:]
+        return pieces
 
-    def _possible_ends(self, data: bytes) -> Iterator[int]:
-        """A body ends where an empty line ends. Fed up to each one, the parser never sees what follows the body."""
-        straddling = (self._tail + data[:3]).find(END)
-        if straddling >= 0:
-            yield straddling + 4 - len(self._tail)
-        at = data.find(END)
-        while at >= 0:
-            yield at + 4
-            at = data.find(END, at + 4)
+    def _read_line(self, data: bytes, at: int) -> int:
+        """Reads one line, or the trailer section, and gives its end; `at` if it is not whole yet."""
+        if self._state == _LINE:
+            match = _CHUNK_LINE.match(data, at)
+            if match is None:
+                if _CHUNK_LINE_BEGUN.fullmatch(data, at) is None:
+                    raise BadChunk("not a chunk size")
+                return at
+            self._left = int(match[1], 16)
+            self._state = _DATA if self._left else _TRAILERS
+            return match.end()
+        if data.startswith(b"\r\n", at):
+            if self._state == _DATA_END:
+                self._state = _LINE
+            else:
+                self.done = True
+            return at + 2
+        if self._state == _TRAILERS:
+            return self._read_trailers(data, at)
+        if data[at:] != b"\r":
+            raise BadChunk("a chunk is longer than it says")
+        return at
 
-    def _parse(self, piece: bytes) -> None:
-        before = len(self._pieces)
+    def _read_trailers(self, data: bytes, at: int) -> int:
+        end = data.find(END, at)
+        if (len(data) if end < 0 else end) - at > self.MAX_TRAILERS:
+            raise BadChunk("the trailers are too large")
+        if end < 0:
+            if _BARE_LF.search(data, at) is not None:
+                raise BadChunk("a trailer does not end in CR LF")
+            return at
         try:
-            self._parser.feed_data(piece)
+            # Trailers are fields: llhttp judges them as those of a head.
+            HttpRequestParser(self).feed_data(b"GET / HTTP/1.1\r\n" + data[at : end + 4])
+        except HttpParserUpgrade:
+            pass
         except HttpParserError as error:
             raise BadChunk(str(error)) from None
-        self._overhead = 0 if len(self._pieces) > before else self._overhead + len(piece)
-        if self._overhead > self.MAX_OVERHEAD or len(self.trailers) > self.MAX_TRAILERS:
-            raise BadChunk("too many bytes between the pieces of the body or in its trailers")
-
-    def on_body(self, body: bytes) -> None:
-        """For llhttp."""
-        self._pieces.append(body)
+        self.done = True
+        return end + 4
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """For llhttp: a trailer field."""
         self.trailers.append((name, value))
-
-    def on_message_complete(self) -> None:
-        """For llhttp."""
-        self.done = True

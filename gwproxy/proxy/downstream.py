@@ -67,5 +67,8 @@ class Downstream(Protocol):
     def response_done(self, keep_alive: bool) -> None:
         """The response is written whole; the connection takes the next request, or is closed in order."""
 
+    def break_off(self) -> None:
+        """Sends what is written and then resets the connection, so that nobody takes it for a whole response."""
+
     def abort(self) -> None:
-        """Cuts the connection, so that nobody takes what was sent for a whole response."""
+        """Cuts the connection at once."""

@@ -1,7 +1,8 @@
 """One request and its answer, from the judged head to the last byte.
 
 States: `FILTERING -> FORWARDING -> COMMITTED -> FINISHED`. A failure before the commit becomes an error page, after
-it an abort (never a clean end of a broken body), after the finish nothing. Whatever happens, `_finish()` runs exactly once.
+it an abort (never a clean end of a broken body), after the finish nothing. Whatever happens, `_finish()` runs exactly
+once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout
+from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
 from gwproxy.filters.api import BodyTransform, Outgoing, Principal, Reply, Verdict
 from gwproxy.http.headers import Headers, get
 from gwproxy.http.trace import new_trace_id, parse_traceparent
@@ -382,8 +383,12 @@ class Exchange:
         self.detail = error.detail
         if error.status == 499:
             self.status = 499
+        broken = self._state == COMMITTED and error.source is not Source.CLIENT
         self._finish()
-        self.downstream.abort()
+        if broken:
+            self.downstream.break_off()
+        else:
+            self.downstream.abort()
 
     def _drop_work(self) -> None:
         producer, self._producer = self._producer, None

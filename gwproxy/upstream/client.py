@@ -1,8 +1,8 @@
 """treq's client, with a way for forwarded traffic beside its own.
 
 `request()` and its kin are treq's, for what the gateway asks on its own behalf: they decode bodies, follow redirects
-and keep cookies in one jar, all of which would be wrong for somebody else's traffic (one visitor's session would be handed
-to the next). `forward()` does none of it: it gets an attempt its connection, and the attempt writes raw bytes.
+and keep cookies in one jar, all of which would be wrong for somebody else's traffic (one visitor's session would be
+handed to the next). `forward()` does none of it: it gets an attempt its connection, and the attempt writes raw bytes.
 """
 
 from __future__ import annotations
