@@ -121,7 +121,7 @@ def test_servers_of_two_generations_are_added_up() -> None:
     metrics = Metrics("1")
     old = Upstream("users", (Server("a", 1, 2, False, {"ok": 3}),))
     new = Upstream("users", (Server("a", 10, 20, True, {"ok": 30}),))
-    metrics.watch_upstreams(lambda: [old, new])
+    metrics.watch_upstreams(lambda: [new, old])
     found = values(metrics)
     assert found['gateway_upstream_requests_total{outcome="ok",server="a",upstream="users"}'] == 33
     assert found['gateway_upstream_connections{server="a",state="idle",upstream="users"}'] == 22
