@@ -41,8 +41,9 @@ _NODE = re.compile(
     rb"|([0-9.]++)(?::(?:[0-9]{1,5}|_[\w.-]++))?"
     rb"|([0-9A-Fa-f:.]++)(?:%[\w.-]*+)?"
 )
+# One pair, or none, and what follows it: `;` and another of the same element, `,` and an element, or the end.
 _FORWARDED_PAIR = re.compile(
-    rb"[ \t,]*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)=" rb'(?:"((?:[^"\\]|\\.)*+)"|([^\s",;]++))' rb"[ \t]*+([;,]|\Z)"
+    rb"[ \t]*+(?:([!#$%&'*+.^_`|~0-9A-Za-z-]++)=" rb'(?:"((?:[^"\\]|\\.)*+)"|([^\s",;]++)))?' rb"[ \t]*+([;,]|\Z)"
 )
 
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -165,27 +166,32 @@ def well_formed(values: Iterable[bytes]) -> list[bytes]:
     """
     lines: list[bytes] = []
     for line in values:
-        if _line_nodes(line) is None:
+        nodes = _line_nodes(line)
+        if nodes is None:
             lines.clear()
-        elif line:
+        elif nodes:
             lines.append(line)
     return lines
 
 
 def _line_nodes(line: bytes) -> list[bytes] | None:
+    """The `for` of each element of one line (RFC 7239 section 4); None when it is malformed."""
     nodes: list[bytes] = []
-    node = b"unknown"
+    node: bytes | None = None  # of the element being read; None as long as that is empty
     position = 0
-    line = line.rstrip(b" \t,")
-    while position < len(line):
+    while True:
         match = _FORWARDED_PAIR.match(line, position)
         if match is None:
             return None
         name, quoted, plain, separator = match.groups()
-        if name.lower() == b"for":
+        if name is not None and name.lower() == b"for":
             node = plain if quoted is None else quoted
+        elif name is not None:
+            node = node or b"unknown"
         if separator != b";":
-            nodes.append(node)
-            node = b"unknown"
+            if node is not None:
+                nodes.append(node)
+            if not separator:
+                return nodes
+            node = None
         position = match.end()
-    return nodes

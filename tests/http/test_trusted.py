@@ -134,6 +134,11 @@ def test_x2_every_address_may_be_trusted() -> None:
     assert "2001:db8::1" in trusted
 
 
+def test_x2_a_network_of_mapped_addresses_is_one_of_ipv4_addresses() -> None:
+    assert "203.0.113.9" in TrustedProxies(["::ffff:0:0/96"])
+    assert "203.0.113.9" not in TrustedProxies(["::/0"])
+
+
 def test_x2_a_malformed_network_is_refused() -> None:
     with pytest.raises(ValueError, match="network"):
         TrustedProxies(["network"])
@@ -230,11 +235,18 @@ def test_x3_whatever_comes_the_client_is_an_address(values: list[bytes]) -> None
         ([b"for=192.0.2.1", b"for=10.0.0.2"], "192.0.2.1"),
         ([b'for=192.0.2.1;host="a,b;for=6.6.6.6"'], "192.0.2.1"),
         ([b"for=192.0.2.1, proto=https"], PROXY),
+        ([b"for=192.0.2.1;, for=10.0.0.2; ,; , "], "192.0.2.1"),
+        ([b";for=192.0.2.1"], "192.0.2.1"),
+        ([b"proto=https;for=192.0.2.1;host=h"], "192.0.2.1"),
+        ([b'for=""'], PROXY),
+        ([b"for="], PROXY),
+        ([b"", b" ,"], PROXY),
         ([b"for=unknown"], PROXY),
         ([b"for=_secret, for=10.0.0.2"], "10.0.0.2"),
         ([b'for="6.6.6.6, for=192.0.2.1'], PROXY),
         ([b'for="6.6.6.6', b"for=192.0.2.1"], "192.0.2.1"),
         ([b"for=6.6.6.6, nonsense", b"for=10.0.0.2"], "10.0.0.2"),
+        ([b"for=6.6.6.6", b"nonsense", b"for=10.0.0.2"], "10.0.0.2"),
     ],
 )
 def test_x5_forwarded_tells_the_client_too(values: list[bytes], client: str) -> None:
