@@ -2,8 +2,6 @@
 
 States: `HEAD` (between requests, or inside a head), `BODY` (a request is in flight and its body is being read), `WAIT`
 (in flight, read whole), `DRAINING` (answered, the rest of an unwanted body is thrown away), `CLOSED`.
-
-The connection has one deadline. What it means depends on the state: see `_expired()`.
 """
 
 from __future__ import annotations
@@ -16,20 +14,11 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gwproxy.deadline import Deadline, unsent
 from gwproxy.edge.body import HELD, RequestBody
 from gwproxy.edge.farewell import HalfClosed, Linger
+from gwproxy.edge.patience import Patience
 from gwproxy.edge.request import EdgeRequest
-from gwproxy.errors import (
-    BodyTimeout,
-    ClientError,
-    ClientGone,
-    ClientStalled,
-    Draining,
-    GatewayError,
-    HeaderTimeout,
-    Overload,
-)
+from gwproxy.errors import ClientError, ClientGone, Draining, GatewayError, Overload
 from gwproxy.http.forwarded import PeerForwarding
 from gwproxy.http.framing import END, HeadReader
 from gwproxy.http.request import RequestHead
@@ -48,13 +37,10 @@ CLOSED: Final = 4
 # A client that pipelines gets so many answers in a row before other connections have their turn.
 IN_A_ROW: Final = 16
 
-# How long an orderly close may take before it is an abort, in seconds.
-CLOSING: Final = 10.0
-
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
 class EdgeChannel(Protocol):
-    """A connection. As IPushProducer it stands for the response, towards its own transport."""
+    """A connection: the exchange's Downstream, and, as IPushProducer, the response towards its own transport."""
 
     transport: Any  # ITCPTransport, IConsumer and IPushProducer at once, for which zope has no type
 
@@ -66,23 +52,19 @@ class EdgeChannel(Protocol):
         self.peer_trusted = trusted
         self.exchange: Exchange | None = None
         self.requests = 0
-        self._seconds = listener.reactor.seconds
-        self._made = self._seconds()
-        self._deadline = Deadline(listener.reactor, self._expired)
+        self.overload = False  # set by the listener: one connection too many
+        self.read_paused = False
+        self.write_paused = False
+        self._made = listener.reactor.seconds()
+        self._patience = Patience(self)
         self._state = HEAD
         self._reader: HeadReader | None = None
         self._buffer = b""  # arrived, and its turn has not come
         self._body: RequestBody | None = None
-        self._body_mark = 0  # bytes of the body when its rate was judged last
-        self._waited_for = False  # since then the client was made to wait, so its rate says nothing
         self._body_paused = False
-        self._read_paused = False
-        self.write_paused = False
-        self._unsent = 0
         self._timeout = 0.0  # the route's
         self._pumping = False
-        self.overload = False  # set by the listener: one connection too many
-        self._unread = False  # the client may have sent what is not read: see _drain()
+        self._unread = False  # the client may have sent what nobody reads: see _drain()
         self._half_closed: HalfClosed | None = None
         self._linger: Linger | None = None
 
@@ -90,7 +72,7 @@ class EdgeChannel(Protocol):
         state = ("head", "body", "wait", "draining", "closed")[self._state]
         return f"<EdgeChannel {self.peer.ip} {state} requests={self.requests}>"
 
-    # Bytes in
+    # Heads
 
     def connectionMade(self) -> None:
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
@@ -98,10 +80,9 @@ class EdgeChannel(Protocol):
             set_no_delay(True)
         self.transport.registerProducer(self, True)
         if self.overload:
-            self._refuse(RequestHead(), Overload())
-            return
-        # A client that connects and says nothing has as long as one that says it slowly.
-        self._deadline.set(self._made + self.listener.options.header_timeout)
+            self.refuse(Overload())
+        else:
+            self._patience.for_first_request()
 
     def dataReceived(self, data: bytes) -> None:
         state = self._state
@@ -109,12 +90,14 @@ class EdgeChannel(Protocol):
             self._buffer = self._buffer + data if self._buffer else data
             self._pump()
         elif state == BODY:
-            self._read_body(data)
+            try:
+                self._read_body(data)
+            except ClientError as error:
+                self.fail_body(error)
         elif state == WAIT:
             self._buffer += data
             self._adjust_reading()
-        elif state == DRAINING:
-            assert self._linger is not None
+        elif self._linger is not None:
             self._linger.received(len(data))
 
     def _pump(self) -> None:
@@ -134,37 +117,25 @@ class EdgeChannel(Protocol):
     def _read_head(self, data: bytes) -> None:
         if self._reader is None:
             if data[0] in b"\r\n":
-                # RFC 9112 section 2.2: an empty line before a request is ignored. The deadline runs all the same.
+                # RFC 9112 section 2.2: empty lines before a request are ignored. The deadline runs all the same.
                 data = data.lstrip(b"\r\n")
             end = data.find(END) + 4
-            if end < 4:
-                self._begin_head(data)
+            if end >= 4:
+                self._begin_request(data[:end], data[end:])
                 return
-            head, rest = data[:end], data[end:]
-        else:
-            try:
-                found = self._reader.feed(data)
-            except ClientError as error:
-                self._refuse(RequestHead(), error)
+            self._patience.for_head()
+            if not data:
                 return
-            if found is None:
-                return
-            head, rest = found
-            self._reader = None
-        self._begin_request(head, rest)
-
-    def _begin_head(self, data: bytes) -> None:
-        """A head that comes in pieces: it has header_timeout for all of it."""
-        if self.requests or not data:
-            self._deadline.set(min(self._deadline.at, self._seconds() + self.listener.options.header_timeout))
-        if not data:
-            return
-        options = self.listener.options
-        self._reader = HeadReader(options.max_header_size, options.max_target)
+            options = self.listener.options
+            self._reader = HeadReader(options.max_header_size, options.max_target)
         try:
-            self._reader.feed(data)
+            found = self._reader.feed(data)
         except ClientError as error:
-            self._refuse(RequestHead(), error)
+            self.refuse(error)
+            return
+        if found is not None:
+            self._reader = None
+            self._begin_request(*found)
 
     def _begin_request(self, data: bytes, rest: bytes) -> None:
         listener = self.listener
@@ -174,75 +145,63 @@ class EdgeChannel(Protocol):
             head.read(data, listener.limits)
             request = EdgeRequest(self, head)
         except ClientError as error:
-            self._refuse(head, error)
+            self.refuse(error, head)
             return
         if listener.closes_after(self.requests, self._made):
             head.keep_alive = False
-        self._timeout = 0.0
         if head.chunked or head.content_length:
             self._state = BODY
             self._body = RequestBody(None if head.chunked else head.content_length)
-            self._body_mark = 0
-            self._waited_for = False
-            self._deadline.set(self._seconds() + listener.options.idle_timeout)
-            if rest and not self._feed_body(rest, request):
+            self._patience.for_body(self._body)
+            try:
+                # What is wrong with the part that came with the head is known before anything is done.
+                self._read_body(rest)
+            except ClientError as error:
+                head.keep_alive = False
+                listener.site.request_refused(request, error)
                 return
         else:
             self._state = WAIT
             self._body = None
             self._buffer = rest
-            self._deadline.clear()
+            self._patience.for_nothing()
         listener.site.request_received(request)
 
-    def _feed_body(self, data: bytes, request: EdgeRequest) -> bool:
-        """The part of a body that came with its head: what is wrong with it is known before anything is done."""
-        try:
-            self._take_body(data)
-        except ClientError as error:
-            request.head.keep_alive = False
-            self.listener.site.request_refused(request, error)
-            return False
-        return True
-
-    def _refuse(self, head: RequestHead, error: GatewayError) -> None:
-        """A head that is none: answered, logged and counted like any other request, and the connection closed."""
+    def refuse(self, error: GatewayError, head: RequestHead | None = None) -> None:
+        """Ends the connection by a refusal, answered, logged and counted like any other request."""
+        head = head or RequestHead()
         head.keep_alive = False
         self._reader = None
         self._body = None
         self._buffer = b""
         self._state = WAIT
         self._unread = True
-        self._deadline.clear()
+        self._patience.for_nothing()
         self.listener.site.request_refused(EdgeRequest(self, head, judged=False), error)
 
-    # The body
+    # Bodies
 
     def _read_body(self, data: bytes) -> None:
-        try:
-            self._take_body(data)
-        except ClientError as error:
-            self._fail_body(error)
-
-    def _take_body(self, data: bytes) -> None:
         body = self._body
         assert body is not None
         rest = body.feed(data)
         if body.complete and self._state == BODY:
             self._state = WAIT
             self._buffer = rest
-            self._limit_response()
+            self._request_whole()
         self._adjust_reading()
 
-    def _limit_response(self) -> None:
-        """The request is whole: the route's timeout runs from here (CORRECTNESS K9)."""
+    def _request_whole(self) -> None:
+        """The route's timeout runs from here (CORRECTNESS K9)."""
         if self.write_paused:
-            return
-        if self._timeout and self.exchange is not None and not self.exchange.committed:
-            self._deadline.set(self._seconds() + self._timeout)
+            self._patience.for_reader()
+        elif self.exchange is not None and not self.exchange.committed:
+            self._patience.for_response(self._timeout)
         else:
-            self._deadline.clear()
+            self._patience.for_nothing()
 
-    def _fail_body(self, error: GatewayError) -> None:
+    def fail_body(self, error: ClientError) -> None:
+        """The body cannot be read to its end: so nothing behind it can be read either."""
         exchange = self.exchange
         if exchange is not None:
             exchange.head.keep_alive = False
@@ -252,17 +211,18 @@ class EdgeChannel(Protocol):
         """Reads no further while what has arrived is enough."""
         if self._state == BODY:
             wanted = not self._body_paused and self._body is not None and not self._body.full
-            self._waited_for = self._waited_for or not wanted
+            if not wanted:
+                self._patience.body_held_up()
         else:
             wanted = len(self._buffer) < HELD
-        if wanted == self._read_paused and self._state != CLOSED:
-            self._read_paused = not wanted
+        if wanted == self.read_paused and self._state != CLOSED:
+            self.read_paused = not wanted
             if wanted:
                 self.transport.resumeProducing()
             else:
                 self.transport.pauseProducing()
 
-    # For the request
+    # For the exchange
 
     def body_complete(self) -> bool:
         """Whether the request is read to its end."""
@@ -293,8 +253,8 @@ class EdgeChannel(Protocol):
     def limit_wait(self, seconds: float) -> None:
         """The time that the response head may take, once the request is whole."""
         self._timeout = seconds
-        if seconds and self._state == WAIT:
-            self._deadline.set(self._seconds() + seconds)
+        if self._state == WAIT:
+            self._patience.for_response(seconds)
 
     def write(self, data: bytes) -> None:
         """Bytes of the response."""
@@ -307,7 +267,7 @@ class EdgeChannel(Protocol):
     def response_begun(self) -> None:
         """Now only a stalled client is timed, and a body that is still coming."""
         if self._state == WAIT and not self.write_paused:
-            self._deadline.clear()
+            self._patience.for_nothing()
 
     def response_done(self, keep_alive: bool) -> None:
         """The response is written whole."""
@@ -323,8 +283,8 @@ class EdgeChannel(Protocol):
             self._state = HEAD
             self._body = None
             self._body_paused = False
-            self._deadline.set(self._seconds() + self.listener.options.idle_timeout)
-            if self._read_paused:
+            self._patience.for_request()
+            if self.read_paused:
                 self._adjust_reading()
             if self._buffer:
                 self._pump()
@@ -336,9 +296,9 @@ class EdgeChannel(Protocol):
         self._state = DRAINING
         self._body = None
         self._linger = Linger(self)
-        self._deadline.set(self._seconds() + Linger.SECONDS)
-        if self._read_paused:
-            self._read_paused = False
+        self._patience.for_end()
+        if self.read_paused:
+            self.read_paused = False
             self.transport.resumeProducing()
         self._linger.begin()
 
@@ -348,8 +308,7 @@ class EdgeChannel(Protocol):
             return
         self._state = CLOSED
         self._stop_probing()
-        self._deadline.set(self._seconds() + CLOSING)
-        self._unsent = unsent(self.transport)
+        self._patience.for_close()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
@@ -368,24 +327,25 @@ class EdgeChannel(Protocol):
         self._state = CLOSED
         self._stop_probing()
         self.exchange = None
-        self._deadline.cancel()
+        self._patience.end()
         self.transport.abortConnection()
 
     def cut(self) -> None:
-        """The drain is over."""
+        """For the listener: the drain is over."""
         if self.exchange is not None:
-            self.exchange.client_lost(Draining())
+            self.exchange.head.keep_alive = False
+            self.exchange.fail(Draining())
         else:
             self.abort()
 
     def close_if_idle(self) -> None:
-        """For a drain: closes what serves no request (CORRECTNESS K10)."""
+        """For the listener: closes what serves no request (CORRECTNESS K10)."""
         if self.exchange is None and self._state == HEAD:
             self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._state = CLOSED
-        self._deadline.cancel()
+        self._patience.end()
         self._stop_probing()
         self.listener.connection_lost(self)
         exchange, self.exchange = self.exchange, None
@@ -394,15 +354,15 @@ class EdgeChannel(Protocol):
 
     def readConnectionLost(self) -> None:
         """The client sends no more. With its request whole it may still want the answer (CORRECTNESS B6)."""
-        if self._state == WAIT and self.exchange is not None:
-            self.exchange.head.keep_alive = False
-            self._half_closed = HalfClosed(self, self.listener.reactor)
-        elif self._state == BODY and self.exchange is not None:
-            self.exchange.client_lost(ClientGone("in the middle of its request body"))
-        elif self._state != CLOSED or self._linger is not None:
-            self.transport.unregisterProducer()
+        exchange = self.exchange
+        if exchange is None:
             self.close()
             self.transport.loseConnection()
+        elif self._state == WAIT:
+            exchange.head.keep_alive = False
+            self._half_closed = HalfClosed(self, self.listener.reactor)
+        elif self._state == BODY:
+            exchange.client_lost(ClientGone("in the middle of its request body"))
 
     def writeConnectionLost(self) -> None:
         """Our own side is shut, by the linger: nothing to do."""
@@ -418,9 +378,8 @@ class EdgeChannel(Protocol):
         self.write_paused = True
         exchange = self.exchange
         if exchange is not None:
-            self._unsent = unsent(self.transport)
             if self._state == WAIT:
-                self._deadline.set(self._seconds() + self.listener.options.idle_timeout)
+                self._patience.for_reader()
             exchange.pause_response()
 
     def resumeProducing(self) -> None:
@@ -428,61 +387,8 @@ class EdgeChannel(Protocol):
         exchange = self.exchange
         if exchange is not None:
             if self._state == WAIT:
-                self._deadline.clear()
+                self._patience.for_nothing()
             exchange.resume_response()
 
     def stopProducing(self) -> None:
         """connectionLost() follows."""
-
-    # Time
-
-    def _expired(self) -> None:
-        state = self._state
-        if state == HEAD:
-            if self._reader is None and not self._buffer:
-                self.close()  # idle, or never said a word
-            else:
-                self._refuse(RequestHead(), HeaderTimeout())
-        elif state == BODY:
-            self._judge_rate()
-        elif state == WAIT:
-            if self.write_paused:
-                self._judge_reader()
-            elif self.exchange is not None:
-                self.exchange.timed_out()
-        elif state == DRAINING:
-            self._finish_draining()
-        elif unsent(self.transport) not in (0, self._unsent):
-            # Closing, and the client is still reading what is left.
-            self._unsent = unsent(self.transport)
-            self._deadline.set(self._seconds() + CLOSING)
-        else:
-            self.transport.abortConnection()
-
-    def _finish_draining(self) -> None:
-        self.abort()
-
-    def _judge_rate(self) -> None:
-        """Once in idle_timeout: did enough of the body come (SCORECARD C2)?"""
-        body = self._body
-        assert body is not None
-        options = self.listener.options
-        came = body.received - self._body_mark
-        self._body_mark = body.received
-        if not self._waited_for and came < max(1, options.min_body_rate * options.idle_timeout):
-            if self.exchange is not None and self.exchange.committed:
-                self._fail_body(ClientStalled("its request body"))
-            else:
-                self._fail_body(BodyTimeout())
-            return
-        self._waited_for = self._read_paused
-        self._deadline.set(self._seconds() + options.idle_timeout)
-
-    def _judge_reader(self) -> None:
-        """Once in idle_timeout while the client's window is full: did it take anything?"""
-        now_unsent = unsent(self.transport)
-        if now_unsent and now_unsent != self._unsent:
-            self._unsent = now_unsent
-            self._deadline.set(self._seconds() + self.listener.options.idle_timeout)
-        elif self.exchange is not None:
-            self.exchange.client_lost(ClientStalled("reads nothing of its response"))

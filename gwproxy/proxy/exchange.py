@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -16,10 +16,11 @@ from twisted.python.failure import Failure
 from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
 from gwproxy.filters.api import BodyTransform, Outgoing, Principal, Reply, Verdict
 from gwproxy.http.headers import Headers, get
-from gwproxy.http.trace import new_trace_id, parse_traceparent
 from gwproxy.http.writing import chunk, last_chunk
 from gwproxy.proxy.downstream import Downstream, Request
 from gwproxy.proxy.head import response_head
+from gwproxy.proxy.identity import identify
+from gwproxy.proxy.producer import Producer
 from gwproxy.proxy.settings import ProxySettings
 from gwproxy.routing.route import Route
 
@@ -31,19 +32,6 @@ COMMITTED: Final = 2
 FINISHED: Final = 3
 
 _VERSIONS: Final = (b"1.0", b"1.1")
-
-
-class Producer(Protocol):
-    """What makes the response: an attempt, or a resource. May be asked to wait, and told that nobody wants it."""
-
-    def pause_response(self) -> None:
-        """The client does not take it as fast as it comes."""
-
-    def resume_response(self) -> None:
-        """It goes on."""
-
-    def cancel(self) -> None:
-        """The exchange ended otherwise. Calls nothing back."""
 
 
 class Exchange:
@@ -142,23 +130,13 @@ class Exchange:
         self.tries = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        self._identify(head.traceparent, head.request_id)
+        self.request_id, self.trace_id, self.traceparent = identify(head, downstream.peer_trusted, settings.getrandbits)
         self.started = settings.seconds()
         settings.generation.enter()
 
     def __repr__(self) -> str:
         state = ("filtering", "forwarding", "committed", "finished")[self._state]
         return f"<Exchange {state} {self.method!r} {self.target!r} status={self.status} reason={self.reason}>"
-
-    def _identify(self, traceparent: bytes | None, request_id: bytes | None) -> None:
-        """The ids by which it is found in logs: a trace that came with it, a request id only from who is trusted."""
-        trace = parse_traceparent(traceparent) if traceparent else None
-        self.traceparent = None if trace is None else traceparent
-        self.trace_id = new_trace_id(self._settings.getrandbits) if trace is None else trace.trace_id
-        if request_id and self.downstream.peer_trusted and len(request_id) <= 128 and request_id.isascii():
-            self.request_id = request_id.decode("ascii")
-        else:
-            self.request_id = new_trace_id(self._settings.getrandbits) if trace is not None else self.trace_id
 
     # What filters use
 

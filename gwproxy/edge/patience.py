@@ -1,0 +1,145 @@
+"""How long a connection waits for its client, and for what.
+
+One deadline serves all of it, since a connection waits for one thing at a time. Two of them ask for more than a clock:
+a body may be slow but not too slow, and a client that reads slowly is not one that reads nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gwproxy.deadline import Deadline, unsent
+from gwproxy.edge.farewell import Linger
+from gwproxy.errors import BodyTimeout, ClientStalled, HeaderTimeout
+
+if TYPE_CHECKING:
+    from gwproxy.edge.body import RequestBody
+    from gwproxy.edge.channel import EdgeChannel
+
+IDLE: Final = 0  # for the next request
+HEAD: Final = 1  # for the rest of a head
+BODY: Final = 2  # for a body, at its least rate
+RESPONSE: Final = 3  # for the response head: the route's timeout
+READER: Final = 4  # for the client to read
+DRAINING: Final = 5  # for the client to end
+CLOSING: Final = 6  # for the last bytes to leave
+
+# How long an orderly close may take while nothing moves, in seconds.
+CLOSE_TIMEOUT: Final = 10.0
+
+
+class Patience:
+    """The deadline of one connection."""
+
+    __slots__ = ("_body", "_channel", "_deadline", "_mark", "_options", "_seconds", "_unsent", "_waited_for", "awaited")
+
+    def __init__(self, channel: EdgeChannel) -> None:
+        listener = channel.listener
+        self._channel = channel
+        self._options = listener.options
+        self._seconds = listener.reactor.seconds
+        self._deadline = Deadline(listener.reactor, self._expired)
+        self.awaited = IDLE
+        self._body: RequestBody | None = None
+        self._mark = 0  # bytes of the body when its rate was judged last
+        self._waited_for = False  # since then the client was made to wait, so its rate says nothing
+        self._unsent = 0
+
+    def for_request(self) -> None:
+        """Until the next request begins: idle_timeout."""
+        self.awaited = IDLE
+        self._deadline.set(self._seconds() + self._options.idle_timeout)
+
+    def for_first_request(self) -> None:
+        """A client that connects and says nothing has as long as one that says it slowly."""
+        self.awaited = IDLE
+        self._deadline.set(self._seconds() + self._options.header_timeout)
+
+    def for_head(self) -> None:
+        """Until a head that has begun is whole: header_timeout in all, however it comes."""
+        if self.awaited != HEAD:
+            self.awaited = HEAD
+            self._deadline.set(min(self._deadline.at, self._seconds() + self._options.header_timeout))
+
+    def for_body(self, body: RequestBody) -> None:
+        """While a request body comes: min_body_rate, looked at every idle_timeout."""
+        self.awaited = BODY
+        self._body = body
+        self._mark = 0
+        self._waited_for = False
+        self._deadline.set(self._seconds() + self._options.idle_timeout)
+
+    def body_held_up(self) -> None:
+        """The gateway itself does not read the body now: no fault of the client."""
+        self._waited_for = True
+
+    def for_response(self, seconds: float) -> None:
+        """Until the response begins: the route's timeout; 0 for none."""
+        self.awaited = RESPONSE
+        if seconds:
+            self._deadline.set(self._seconds() + seconds)
+        else:
+            self._deadline.clear()
+
+    def for_reader(self) -> None:
+        """Until the client has read what is written: idle_timeout, as long as nothing moves."""
+        self.awaited = READER
+        self._unsent = unsent(self._channel.transport)
+        self._deadline.set(self._seconds() + self._options.idle_timeout)
+
+    def for_end(self) -> None:
+        """Until the client, that has its answer, stops sending."""
+        self.awaited = DRAINING
+        self._unsent = unsent(self._channel.transport)
+        self._deadline.set(self._seconds() + Linger.SECONDS)
+
+    def for_close(self) -> None:
+        """Until what is written has left."""
+        self.awaited = CLOSING
+        self._unsent = unsent(self._channel.transport)
+        self._deadline.set(self._seconds() + CLOSE_TIMEOUT)
+
+    def for_nothing(self) -> None:
+        """The next step is not the client's."""
+        self._deadline.clear()
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self._deadline.cancel()
+
+    def _expired(self) -> None:
+        channel = self._channel
+        awaited = self.awaited
+        if awaited == IDLE:
+            channel.close()
+        elif awaited == HEAD:
+            channel.refuse(HeaderTimeout())
+        elif awaited == BODY:
+            self._judge_rate()
+        elif awaited == RESPONSE:
+            if channel.exchange is not None:
+                channel.exchange.timed_out()
+        elif self._still_reads():
+            self._deadline.set(self._seconds() + (self._options.idle_timeout if awaited == READER else CLOSE_TIMEOUT))
+        elif awaited == READER and channel.exchange is not None:
+            channel.exchange.client_lost(ClientStalled("reads nothing of its response"))
+        else:
+            channel.abort()
+
+    def _still_reads(self) -> bool:
+        """Whether the client took anything of what is written since the last look."""
+        before, self._unsent = self._unsent, unsent(self._channel.transport)
+        return self._unsent not in (0, before)
+
+    def _judge_rate(self) -> None:
+        """Once in idle_timeout: did enough of the body come (SCORECARD C2)?"""
+        body = self._body
+        assert body is not None
+        came = body.received - self._mark
+        self._mark = body.received
+        least = max(1, self._options.min_body_rate * self._options.idle_timeout)
+        if came < least and not self._waited_for:
+            self._channel.fail_body(BodyTimeout())
+            return
+        self._waited_for = self._channel.read_paused
+        self._deadline.set(self._seconds() + self._options.idle_timeout)
