@@ -34,7 +34,8 @@ class LogSink:
     """One log's buffer: collects lines, hands them over in batches, counts what is lost.
 
     The sinks of two logs may share a target. Make it when the configuration is read, `start` it when the service starts
-    (twistd forks in between), `close` it when nothing is to be logged any more; closing also happens at exit.
+    (twistd forks in between), `close` it when nothing is to be logged any more. Closing also happens at exit, and then
+    brings out what was logged if the service never started.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class LogSink:
         self._reported = (0, 0)
         self._report_after = 0.0
         self._writer = Writer(name, make_target(name, where) if isinstance(where, str) else where, retry)
+        if not self.off:
+            atexit.register(self.close)
 
     def __repr__(self) -> str:
         state = "off" if self.off else "closed" if self._closed else "open"
@@ -87,9 +90,8 @@ class LogSink:
 
     def start(self) -> None:
         """Begin to write. Lines from before are kept, within the bound."""
-        if not self.off:
+        if not self._closed:
             self._writer.start()
-            atexit.register(self.close)
 
     def write(self, line: bytes) -> None:
         """Take one line, with its newline and no other. Never waits, never raises."""

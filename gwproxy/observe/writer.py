@@ -52,17 +52,22 @@ class Writer:
 
     def drain(self, wait: float) -> bool:
         """Wait at most `wait` seconds until all that was handed over is written; says whether it is."""
+        if not self._thread.is_alive():
+            return False
         reached = threading.Event()
         self._queue.put(reached)
         return reached.wait(wait)
 
     def stop(self, wait: float) -> bool:
         """Write what is left, trying once, and end. Waits at most `wait` seconds; says whether it ended."""
-        if not self._thread.is_alive():
-            return True
         self._hurry.set()
         self._queue.put(None)
-        self._thread.join(wait)
+        if self._thread.ident is None:
+            # The service did not come to its start, and the log may say why. No thread can begin at exit, so it is
+            # written from here.
+            self._run()
+        else:
+            self._thread.join(wait)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

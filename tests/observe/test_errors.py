@@ -130,7 +130,7 @@ def test_the_application_gets_the_observer(written: Any) -> None:
 
 # What the gateway's own service does, in small.
 TAC = """
-import sys
+import os
 from twisted.application import service
 from twisted.internet import reactor
 from twisted.logger import Logger
@@ -145,6 +145,10 @@ class Small(service.Service):
         observe_application(parent, ErrorLog(self.sink, reactor))
         super().setServiceParent(parent)
 
+    def privilegedStartService(self):
+        if "FAIL" in os.environ:
+            raise ValueError("cannot listen")
+
     def startService(self):
         self.sink.start()
         Logger("small").info("serving")
@@ -156,19 +160,31 @@ Small().setServiceParent(application)
 """
 
 
-def test_under_twistd_every_line_is_ours_and_none_comes_twice(tmp_path: Path) -> None:
-    (tmp_path / "small.tac").write_text(TAC)
+def run_twistd(folder: Path, **environment: str) -> tuple[int, list[str]]:
+    """twistd's exit status and the messages of the lines that it wrote, all of them to standard output."""
+    (folder / "small.tac").write_text(TAC)
     twistd = Path(sys.executable).with_name("twistd")
     done = subprocess.run(
         [str(twistd), "-n", "-y", "small.tac", "--pidfile="],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
-        check=True,
+        check=False,
         timeout=60,
     )
-    messages = [json.loads(line)["message"] for line in done.stdout.splitlines()]
     assert done.stderr == b""
+    return done.returncode, [json.loads(line)["message"] for line in done.stdout.splitlines()]
+
+
+def test_under_twistd_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    status, messages = run_twistd(tmp_path, FAIL="1")
+    assert status == 1
+    assert "ValueError: cannot listen" in messages
+
+
+def test_under_twistd_every_line_is_ours_and_none_comes_twice(tmp_path: Path) -> None:
+    status, messages = run_twistd(tmp_path)
+    assert status == 0
     assert len(messages) == len(set(messages))
     assert messages[0] == "Loading small.tac..."
     assert any(message.startswith("twistd ") for message in messages)

@@ -107,8 +107,13 @@ def test_stopping_tries_once_and_counts_what_is_lost(started: list[Writer]) -> N
     assert target.closed
 
 
-def test_a_writer_that_never_started_stops(started: list[Writer]) -> None:
-    assert Writer("test", Faulty(), 1.0).stop(10)
+def test_a_writer_that_never_started_still_writes_what_it_has(started: list[Writer]) -> None:
+    target = Faulty()
+    writer = Writer("test", target, 3600)
+    writer.hand_over([b"cannot listen\n"])
+    assert not writer.drain(3600)
+    assert writer.stop(10)
+    assert target.data == b"cannot listen\n"
 
 
 def test_an_error_of_close_is_only_counted(started: list[Writer]) -> None:
