@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import gwproxy
+from gwproxy import build
 from gwproxy.config import Config, ConfigErrors, load, show
 from gwproxy.config.reference import reference
 from gwproxy.config.routes import redirect
@@ -65,9 +66,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def load_file(file: str) -> Config:
-    """The configuration of a file, with the environment and the filter types of this process. Raises ConfigErrors."""
-    types = {name: filter_type.options_class for name, filter_type in filter_types().items()}
-    return load(file, environ=os.environ, filter_types=types)
+    """The configuration of a file, with the environment and the filter types of this process.
+
+    What it returns can be served: the filters have been made once, and no two routes tie. Raises ConfigErrors.
+    """
+    types = filter_types()
+    options = {name: filter_type.options_class for name, filter_type in types.items()}
+    config = load(file, environ=os.environ, filter_types=options)
+    mistakes = build.check(config, types)
+    if mistakes:
+        raise ConfigErrors(mistakes)
+    return config
 
 
 # check

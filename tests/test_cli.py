@@ -74,6 +74,35 @@ def test_check_prints_all_mistakes_to_stderr(tmp_path: Path, capsys: Capture) ->
     ]
 
 
+TIED = """\
+[listen:http]
+endpoint = tcp:0
+[route:one]
+path = /users/{id}
+respond = 200 one
+[route:other]
+path = /users/{name}
+respond = 200 other
+[filter:tidy]
+type = headers
+"""
+TIED_MISTAKE = "7: [route:other] takes the same requests as [route:one], with the same rank"
+FILTER_MISTAKE = "9: [filter:tidy] "
+
+
+@pytest.mark.parametrize("command", [["check", "FILE"], ["check", "--show", "FILE"], ["explain", "FILE", "GET", "/"]])
+def test_what_only_the_build_sees_is_a_mistake_too(command: list[str], tmp_path: Path, capsys: Capture) -> None:
+    """Routes that tie, filters that cannot be made: a file that passes is one that can be served."""
+    path = tmp_path / "gw.ini"
+    path.write_text(TIED)
+    assert main([str(path) if word == "FILE" else word for word in command]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    tied, useless = err.replace(f"{path}:", "").splitlines()
+    assert tied == TIED_MISTAKE
+    assert useless.startswith(FILTER_MISTAKE)
+
+
 def test_check_show_can_be_checked_itself(file: str, tmp_path: Path, capsys: Capture) -> None:
     assert main(["check", "--show", file]) == 0
     shown = capsys.readouterr().out
