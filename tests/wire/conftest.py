@@ -1,6 +1,7 @@
 """Real sockets. One gateway, with gw.ini beside this file, serves all tests; what the upstreams say, each test decides.
 
-Every wait is bounded by kit.reader.PATIENCE. A test that needs another configuration starts a GatewayProcess itself.
+Every wait is bounded by kit.reader.PATIENCE. A module that needs another configuration has a fixture
+`gateway` of its own, which `connect`, `client`, `refused` and the rest then use; see kit.gateway.running.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pytest
 
 from tests.wire.kit.client import RawClient
 from tests.wire.kit.dead_ports import BlackHole, RefusingPort
-from tests.wire.kit.gateway import GatewayProcess
+from tests.wire.kit.gateway import GatewayProcess, running
 from tests.wire.kit.refusal import AccessLedger, Refusals, report
 from tests.wire.kit.upstream import ScriptedUpstream
 
@@ -35,19 +36,14 @@ def upstreams() -> Iterator[dict[str, ScriptedUpstream]]:
 def gateway(
     upstreams: dict[str, ScriptedUpstream], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayProcess]:
-    """The one gateway. At the end it must stop cleanly, and have logged nothing unexpected."""
+    """The one gateway."""
     refusing, black_hole = RefusingPort(), BlackHole()
     ports = {name: server.port for name, server in upstreams.items()}
     values = {**ports, "REFUSING": refusing.port, "BLACK_HOLE": black_hole.port}
-    process = GatewayProcess(CONFIG.read_text(), tmp_path_factory.mktemp("gateway"), values)
     try:
-        process.start()
-        yield process
-        status = process.stop()
-        assert status == 0, f"exit status {status}: {process.output()}"
-        assert not process.tracebacks(), process.output()
+        with running(CONFIG.read_text(), tmp_path_factory.mktemp("gateway"), values) as process:
+            yield process
     finally:
-        process.kill()
         refusing.close()
         black_hole.close()
 

@@ -32,11 +32,14 @@ def request(
 
 
 class RawClient:
-    """One connection to 127.0.0.1. Every wait is bounded; see Reader for what is raised."""
+    """A connection to 127.0.0.1, or one that is open already. Every wait is bounded; see Reader for what is raised."""
 
-    def __init__(self, port: int, patience: float = PATIENCE) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), patience)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, port: int | socket.socket, patience: float = PATIENCE) -> None:
+        if isinstance(port, socket.socket):
+            self.socket = port
+        else:
+            self.socket = socket.create_connection(("127.0.0.1", port), patience)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = Reader(self.socket, patience)
 
     @property

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,20 @@ class GatewayProcess:
             except ConnectionRefusedError:
                 assert time.monotonic() < deadline, f"port {port} does not open: {self.output()}"
                 time.sleep(0.01)
+
+
+@contextmanager
+def running(config: str, folder: Path, values: Mapping[str, object]) -> Iterator[GatewayProcess]:
+    """A gateway for the block. At its end it must stop cleanly, and have logged nothing unexpected."""
+    process = GatewayProcess(config, folder, values)
+    try:
+        process.start()
+        yield process
+        status = process.stop()
+        assert status == 0, f"exit status {status}: {process.output()}"
+        assert not process.tracebacks(), process.output()
+    finally:
+        process.kill()
 
 
 class Metrics:
