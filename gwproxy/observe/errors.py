@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import cast
 
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -85,11 +84,6 @@ def observe_application(application: object, observer: ErrorLog) -> None:
     """
     if isinstance(application, Componentized):
         application.setComponent(ILogObserver, observer)
-
-
-def begin_logging(observer: ErrorLog) -> None:
-    """The same for a process that twistd does not run. Once a process; standard output and error stay what they are."""
-    globalLogBeginner.beginLoggingTo([cast(ILogObserver, observer)], redirectStandardIO=False)
 
 
 def _tail(trace: str) -> str:
