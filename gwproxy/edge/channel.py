@@ -6,7 +6,7 @@ States: `HEAD` (between requests, or inside a head), `BODY` (a request is in fli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
@@ -14,6 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from gwproxy.eager import eager_writer
 from gwproxy.edge.body import HELD, RequestBody
 from gwproxy.edge.farewell import HalfClosed, Linger
 from gwproxy.edge.patience import Patience
@@ -42,6 +43,7 @@ IN_A_ROW: Final = 16
 class EdgeChannel(Protocol):
     """A connection: the exchange's Downstream, and, as IPushProducer, the response towards its own transport."""
 
+    write: Callable[[bytes], None]  # bytes of a response
     transport: Any  # ITCPTransport, IConsumer and IPushProducer at once, for which zope has no type
 
     def __init__(self, listener: Listener, peer: PeerForwarding, trusted: bool) -> None:
@@ -79,6 +81,7 @@ class EdgeChannel(Protocol):
         if set_no_delay is not None:
             set_no_delay(True)
         self.transport.registerProducer(self, True)
+        self.write = eager_writer(self.transport)
         if self.overload:
             self.refuse(Overload())
         else:
@@ -255,14 +258,6 @@ class EdgeChannel(Protocol):
         self._timeout = seconds
         if self._state == WAIT:
             self._patience.for_response(seconds)
-
-    def write(self, data: bytes) -> None:
-        """Bytes of the response."""
-        self.transport.write(data)
-
-    def write_sequence(self, pieces: Sequence[bytes]) -> None:
-        """The same, in pieces."""
-        self.transport.writeSequence(pieces)
 
     def response_begun(self) -> None:
         """Now only a stalled client is timed, and a body that is still coming."""

@@ -74,6 +74,7 @@ class EdgeRequest(server.Request):
             self._commit()
         if data and self.method != b"HEAD":
             self.exchange.write(data)
+        self.exchange.flush()
 
     def _commit(self) -> None:
         response_headers = self.responseHeaders

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from gwproxy.http.forwarded import PeerForwarding
@@ -57,9 +56,6 @@ class Downstream(Protocol):
 
     def write(self, data: bytes) -> None:
         """Bytes of the response, as they go on the wire."""
-
-    def write_sequence(self, pieces: Sequence[bytes]) -> None:
-        """The same, in pieces."""
 
     def response_begun(self) -> None:
         """The head is written: from now on only a stalled client is timed."""

@@ -42,6 +42,7 @@ class Exchange:
         "_chain",
         "_chunking",
         "_keep_alive",
+        "_out",
         "_producer",
         "_settings",
         "_state",
@@ -100,6 +101,8 @@ class Exchange:
         self._producer: Producer | None = None
         self._waiting: Deferred[Verdict] | None = None
         self._transforms: list[BodyTransform] | None = None
+        # Written together when the event that brought it is over: see flush().
+        self._out: list[bytes] = []
         self._chunking = False
         self._body_open = True
         self._keep_alive = True
@@ -273,7 +276,7 @@ class Exchange:
         )
         self._state = COMMITTED
         self._body_open = length != 0
-        self.downstream.write(head)
+        self._out.append(head)
         self.downstream.response_begun()
 
     def _rest_at_hand(self) -> bool:
@@ -293,9 +296,17 @@ class Exchange:
         if data and self._body_open:
             self.bytes_out += len(data)
             if self._chunking:
-                self.downstream.write_sequence(chunk(data))
+                self._out += chunk(data)
             else:
-                self.downstream.write(data)
+                self._out.append(data)
+
+    def flush(self) -> None:
+        """Sends what was written: after each event that brought something, so that a head waits for no body (B10), and
+        a head, its body and its end that came together leave together."""
+        out = self._out
+        if out:
+            self._out = []
+            self.downstream.write(out[0] if len(out) == 1 else b"".join(out))
 
     def end(self, trailers: Headers) -> None:
         """The body is whole."""
@@ -304,8 +315,9 @@ class Exchange:
         if self._transforms is not None and self._body_open:
             self._flush_transforms(self._transforms)
         if self._chunking:
-            self.downstream.write(last_chunk(trailers))
+            self._out.append(last_chunk(trailers))
         self._producer = None
+        self.flush()
         self._finish()
         self.downstream.response_done(self._keep_alive)
 
@@ -364,6 +376,7 @@ class Exchange:
         broken = self._state == COMMITTED and error.source is not Source.CLIENT
         self._finish()
         if broken:
+            self.flush()
             self.downstream.break_off()
         else:
             self.downstream.abort()

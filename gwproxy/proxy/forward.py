@@ -203,6 +203,7 @@ class Attempt:
         if body_follows:
             self._body_started = True
             exchange.downstream.start_body(self)
+            connection.flush()
 
     def connection_failed(self, error: GatewayError) -> None:
         """No connection: nothing was sent."""
@@ -266,6 +267,10 @@ class Attempt:
     def response_data(self, data: bytes) -> None:
         """A piece of the body."""
         self._exchange.write(data)
+
+    def response_flush(self) -> None:
+        """What was told so far belongs to one event, and that is over."""
+        self._exchange.flush()
 
     def response_end(self, trailers: Headers) -> None:
         """The response is whole."""

@@ -118,6 +118,7 @@ class _AgentExchange:
         connection.send(self._method, self._target, self._headers, length, chunked, self)
         if chunked or length:
             producer.startProducing(self).addCallbacks(lambda _: self._body_sent(), self._body_failed)
+            connection.flush()
 
     def connection_failed(self, error: GatewayError) -> None:
         """For the pool."""
@@ -157,6 +158,9 @@ class _AgentExchange:
     def response_data(self, data: bytes) -> None:
         assert self._received is not None
         self._received.data(data)
+
+    def response_flush(self) -> None:
+        """Nothing is held here."""
 
     def response_end(self, trailers: Headers) -> None:
         self._over = True

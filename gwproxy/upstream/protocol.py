@@ -7,6 +7,7 @@ read to its declared end, not a byte more. Its receiver is told either the end o
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer
@@ -17,6 +18,7 @@ from zope.interface import implementer
 
 from gwproxy.config.model import UpstreamOptions
 from gwproxy.deadline import Deadline, unsent
+from gwproxy.eager import eager_writer
 from gwproxy.errors import (
     BadResponse,
     ClientError,
@@ -59,6 +61,9 @@ class Receiver(Protocol):
     def response_data(self, data: bytes) -> None:
         """A piece of the body."""
 
+    def response_flush(self) -> None:
+        """All that one read brought is told: pass it on now."""
+
     def response_end(self, trailers: Headers) -> None:
         """The response is complete. The connection is no longer the receiver's."""
 
@@ -76,6 +81,7 @@ class Receiver(Protocol):
 class UpstreamConnection(TwistedProtocol):
     """A connection. As IPushProducer it stands for the request body, towards its own transport."""
 
+    _write: Callable[[bytes], None]
     transport: Any  # ITCPTransport, IConsumer and IPushProducer at once, for which zope has no type
 
     def __init__(self, pool: Pool, options: UpstreamOptions, reactor: IReactorTime) -> None:
@@ -93,6 +99,7 @@ class UpstreamConnection(TwistedProtocol):
         self._keep_alive = False
         self._informational = 0
         self.received_any = False  # a byte of this exchange's response
+        self._out: list[bytes] | None = None  # the request's beginning, until flush()
         self._sending = False  # the request body is not written whole
         self._sending_chunked = False
         self._read_paused = False
@@ -111,6 +118,7 @@ class UpstreamConnection(TwistedProtocol):
         if set_no_delay is not None:
             set_no_delay(True)
         self.transport.registerProducer(self, True)
+        self._write = eager_writer(self.transport)
         self._pool.connected(self)
 
     def rest(self, timeout: float) -> None:
@@ -185,25 +193,37 @@ class UpstreamConnection(TwistedProtocol):
         self.received_any = False
         self._sending = body_follows
         self._sending_chunked = chunked
-        self.transport.write(head)
         if body_follows:
+            self._out = [head]
             # How fast the client sends is not the server's business: no deadline, unless the server takes nothing.
             self._deadline.clear()
         else:
+            self._write(head)
             self._deadline.set(self._seconds() + self._options.response_timeout)
+
+    def flush(self) -> None:
+        """Sends the head, with what is there of the body: to be called once after send() with a body."""
+        out, self._out = self._out, None
+        if out is not None:
+            self._write(b"".join(out))
 
     def send_body(self, data: bytes) -> None:
         """A piece of the request body; its framing is done here."""
-        if self._sending_chunked:
-            self.transport.writeSequence(chunk(data))
+        pieces = chunk(data) if self._sending_chunked else [data]
+        if self._out is not None:
+            self._out += pieces
         else:
-            self.transport.write(data)
+            self._write(b"".join(pieces) if len(pieces) > 1 else data)
 
     def end_body(self, trailers: Headers) -> None:
         """The request is whole."""
         self._sending = False
         if self._sending_chunked:
-            self.transport.write(last_chunk(trailers))
+            end = last_chunk(trailers)
+            if self._out is not None:
+                self._out.append(end)
+            else:
+                self._write(end)
         if self._mode == HEAD and not self._write_paused:
             self._deadline.set(self._seconds() + self._options.response_timeout)
 
@@ -263,6 +283,8 @@ class UpstreamConnection(TwistedProtocol):
             else:
                 self._deadline.set(self._seconds() + self._options.idle_timeout)
                 self._read_body(data)
+            if self._receiver is not None:
+                self._receiver.response_flush()
         except BadResponse as error:
             self._fail(error)
         except ClientError as error:  # the chunked decoder does not know whose body it decodes

@@ -1,0 +1,46 @@
+"""Writing at once instead of with the reactor's next turn.
+
+Twisted's sockets collect what is written, ask the reactor to watch for room, and send in its next turn: four calls into
+the kernel and a trip through the event loop where one `send` would do. Nearly always there is room. So the bytes are
+offered to the socket first; what it does not take goes Twisted's way, as does everything while something waits there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.tcp import Connection
+
+
+def eager_writer(transport: Any) -> Callable[[bytes], None]:
+    """A `write` for this transport. Like any transport's, it never calls back into the protocol for what it sends."""
+    return _Eager(transport).write if isinstance(transport, Connection) else transport.write
+
+
+class _Eager:
+    __slots__ = ("_send", "_transport")
+
+    def __init__(self, transport: Connection) -> None:
+        self._transport: Any = transport  # what tells that something waits has no public name
+        self._send = transport.socket.send
+
+    def write(self, data: bytes) -> None:
+        transport = self._transport
+        if (
+            transport._tempDataBuffer
+            or transport.dataBuffer
+            or transport.disconnecting
+            or transport._writeDisconnecting
+            or not transport.connected
+        ):
+            transport.write(data)
+            return
+        try:
+            sent = self._send(data)
+        except OSError:
+            # No room, or no connection any more: which of them, the reactor finds out in its way.
+            transport.write(data)
+            return
+        if sent < len(data):
+            transport.write(data[sent:])
