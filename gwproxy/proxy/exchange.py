@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
 from gwproxy.filters.api import BodyTransform, Outgoing, Principal, Reply, Verdict
+from gwproxy.http.forwarded import Prior
 from gwproxy.http.headers import Headers, get
 from gwproxy.http.writing import chunk, last_chunk
 from gwproxy.proxy.downstream import Downstream, Request
@@ -67,6 +68,7 @@ class Exchange:
         "path",
         "peer_ip",
         "principal",
+        "prior",
         "query",
         "reason",
         "request",
@@ -118,6 +120,10 @@ class Exchange:
         self.query = request.target.query
         self.listener_name = downstream.listener_name
         self.peer_ip = self.client_ip = downstream.peer.ip
+        self.prior: Prior | None = None  # what a trusted peer says of earlier hops
+        if downstream.peer_trusted and head.forwarding:
+            self.prior = Prior(head.forwarding)
+            self.client_ip = self.prior.client(self.peer_ip, settings.trusted)
         self.principal: Principal | None = None
 
         self.status = 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gwproxy.http.forwarded import Prior
 from gwproxy.http.headers import Headers, trailer_names
 from gwproxy.http.trace import format_traceparent, new_span_id
 from gwproxy.proxy.head import add_via
@@ -22,11 +21,10 @@ def add_hop_fields(exchange: Exchange, headers: Headers) -> None:
     head = exchange.head
     downstream = exchange.downstream
     host = head.host or b""
-    if not downstream.peer_trusted:
+    if exchange.prior is None:
         headers += downstream.peer.fresh(host)
     else:
-        prior = Prior(head.forwarding or ())
-        headers += downstream.peer.appended(host, prior, exchange.client_ip)
+        headers += downstream.peer.appended(host, exchange.prior, exchange.client_ip)
     add_via(headers, head.via, head.minor, exchange.settings.via)
     headers.append((b"X-Request-ID", exchange.request_id.encode("ascii")))
     if exchange.traceparent is not None:
