@@ -67,6 +67,7 @@ class Forward:
         head = exchange.head
         exchange.upstream_name = self.upstream.name
         if head.upgrade is not None and b"websocket" in list_items(head.upgrade):
+            head.keep_alive = False  # what the client sends next may be no HTTP, or pretend to be (SCORECARD A7)
             raise UpgradeRefused("this route takes no WebSocket")
         if head.via is not None and self._passes(head.via, exchange.settings.via) >= _MAX_PASSES:
             raise LoopDetected()
