@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -17,6 +17,7 @@ from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, Rout
 from gwproxy.filters.api import BodyTransform, Outgoing, Principal, Reply, Verdict
 from gwproxy.http.forwarded import Prior
 from gwproxy.http.headers import Headers, get
+from gwproxy.http.response import BODILESS
 from gwproxy.http.writing import chunk, last_chunk
 from gwproxy.proxy.downstream import Downstream, Request
 from gwproxy.proxy.head import response_head
@@ -211,9 +212,10 @@ class Exchange:
             self._act(self.route)
 
     def _undecided(self, failure: Failure) -> None:
+        if self._waiting is None:
+            return  # cancelled by _drop_work(), which knows why
         self._waiting = None
-        if failure.check(CancelledError) is None or self._state == FILTERING:
-            self.crash("a filter's on_request", failure)
+        self.crash("a filter's on_request", failure)
 
     def _act(self, route: Route) -> None:
         self._state = FORWARDING
@@ -233,6 +235,7 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """Answers with a reply of the gateway's own. Only before the commit."""
+        self.from_upstream = False
         self.reason = reply.reason
         if reply.detail:
             self.detail = reply.detail
@@ -274,14 +277,17 @@ class Exchange:
                 self._transforms = None
                 self.crash("a filter's on_response")
                 return
-            if self._transforms is not None and length != 0:
-                length = declared = None
+            if self._transforms is not None:
+                # How long it will be, nobody knows: not in the answer to HEAD either.
+                declared = None
+                length = None if length != 0 else 0
         self._keep_alive = self.head.keep_alive and (self.downstream.body_complete() or self._rest_at_hand())
         head, self._chunking, self._keep_alive = response_head(
             self, phrase, length, declared, self._keep_alive, trailer
         )
         self._state = COMMITTED
-        self._body_open = length != 0
+        # A filter may have made it a status that has no body: what came as one would be taken for the next response.
+        self._body_open = length != 0 and self.status not in BODILESS and self.method != b"HEAD"
         self._out.append(head)
         self.downstream.response_begun()
 
@@ -297,8 +303,7 @@ class Exchange:
     def write(self, data: bytes) -> None:
         """A piece of the body."""
         if self._transforms is not None:
-            for transform in self._transforms:
-                data = transform.data(data)
+            data = self._transform(self._transforms, data)
         if data and self._body_open:
             self.bytes_out += len(data)
             if self._chunking:
@@ -319,7 +324,11 @@ class Exchange:
         if self._state != COMMITTED:
             return
         if self._transforms is not None and self._body_open:
-            self._flush_transforms(self._transforms)
+            rest = self._transform(self._transforms, b"", ends=True)
+            self._transforms = None
+            self.write(rest)
+            if self.finished:
+                return  # a transform failed
         if self._chunking:
             self._out.append(last_chunk(trailers))
         self._producer = None
@@ -327,13 +336,15 @@ class Exchange:
         self._finish()
         self.downstream.response_done(self._keep_alive)
 
-    def _flush_transforms(self, transforms: list[BodyTransform]) -> None:
-        """Each one's end goes through those behind it."""
-        self._transforms = None
-        rest = b""
-        for transform in transforms:
-            rest = (transform.data(rest) if rest else b"") + transform.end()
-        self.write(rest)
+    def _transform(self, transforms: list[BodyTransform], data: bytes, ends: bool = False) -> bytes:
+        """What the transforms make of a piece; in the end each one's rest goes through those behind it."""
+        try:
+            for transform in transforms:
+                data = (transform.data(data) if data else b"") + (transform.end() if ends else b"")
+        except Exception:
+            self.crash("a body transform")
+            return b""
+        return data
 
     # What goes wrong
 

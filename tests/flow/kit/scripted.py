@@ -1,0 +1,92 @@
+"""Filters that do what a test says, and count what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from gwproxy.filters.api import Exchange, IAttemptFilter, IDoneFilter, IRequestFilter, IResponseFilter, Reply
+
+Hook = Callable[[Exchange], Any]
+
+
+def _nothing(exchange: Exchange) -> None: ...
+
+
+@implementer(IRequestFilter, IAttemptFilter, IResponseFilter, IDoneFilter)
+class Scripted:
+    """One filter with all four hooks, each a function of the exchange."""
+
+    def __init__(
+        self,
+        *,
+        request: Hook = _nothing,
+        attempt: Hook = _nothing,
+        response: Hook = _nothing,
+        done: Hook = _nothing,
+    ) -> None:
+        self._request = request
+        self._attempt = attempt
+        self._response = response
+        self._done = done
+        self.asked: list[Exchange] = []
+        self.told: list[Exchange] = []
+        self.statuses: list[int] = []  # that its on_response saw
+
+    def on_request(self, exchange: Exchange) -> Any:
+        self.asked.append(exchange)
+        return self._request(exchange)
+
+    def on_attempt(self, exchange: Exchange) -> None:
+        self._attempt(exchange)
+
+    def on_response(self, exchange: Exchange) -> None:
+        self.statuses.append(exchange.status)
+        self._response(exchange)
+
+    def on_done(self, exchange: Exchange) -> None:
+        self.told.append(exchange)
+        self._done(exchange)
+
+
+class Waiting(Scripted):
+    """A filter whose verdict the test gives when it likes."""
+
+    def __init__(self) -> None:
+        self.cancelled = 0
+        self.verdicts: list[Deferred[Reply | None]] = []
+        super().__init__(request=self._wait)
+
+    def _wait(self, exchange: Exchange) -> Deferred[Reply | None]:
+        verdict: Deferred[Reply | None] = Deferred(self._cancel)
+        self.verdicts.append(verdict)
+        return verdict
+
+    def _cancel(self, verdict: Deferred[Reply | None]) -> None:
+        self.cancelled += 1
+
+    def decides(self, verdict: Reply | None = None) -> None:
+        """About the exchange that has waited longest."""
+        self.verdicts.pop(0).callback(verdict)
+
+
+class Breaks(Exception):
+    """What a broken hook raises."""
+
+
+def breaks(exchange: Exchange) -> None:
+    """A hook with a defect."""
+    raise Breaks("on purpose")
+
+
+class Upper:
+    """A body transform that changes every byte and the length."""
+
+    def data(self, data: bytes) -> bytes:
+        return data.upper()
+
+    def end(self) -> bytes:
+        return b"!"
