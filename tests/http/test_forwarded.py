@@ -140,6 +140,9 @@ def test_x4_a_prior_host_is_kept_if_it_is_one(said: bytes, host: bytes) -> None:
         ({b"Port": b"8443", b"Proto": b"https", b"Host": b"a:1"}, b"8443"),
         ({b"Port": b"0", b"Proto": b"https", b"Host": b"a"}, b"443"),
         ({b"Port": b"99999"}, b"8080"),
+        ({b"Port": b"65536"}, b"8080"),
+        ({b"Port": b"65535"}, b"65535"),
+        ({b"Port": b"1"}, b"1"),
         ({b"Port": b"8\xb2"}, b"8080"),
         ({b"Proto": b"https", b"Host": b"a"}, b"443"),
         ({b"Proto": b"https", b"Host": b"a:8443"}, b"8443"),
@@ -149,6 +152,11 @@ def test_x4_a_prior_host_is_kept_if_it_is_one(said: bytes, host: bytes) -> None:
 def test_x4_the_port_goes_with_scheme_and_host(said: dict[bytes, bytes], port: bytes) -> None:
     fields = appended(*((b"X-Forwarded-" + name, value) for name, value in said.items()))
     assert dict(fields)[b"X-Forwarded-Port"] == port
+
+
+def test_x4_a_prior_scheme_alone_has_its_usual_port() -> None:
+    prior = Prior([(b"X-Forwarded-Proto", b"https")])
+    assert dict(PeerForwarding(PROXY, b"http", 8080).appended(b"h", prior, PROXY))[b"X-Forwarded-Port"] == b"443"
 
 
 def test_x1_of_a_trusted_peer_other_x_forwarded_fields_pass_but_no_look_alikes() -> None:
