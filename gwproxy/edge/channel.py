@@ -92,6 +92,8 @@ class EdgeChannel(Protocol):
         if state == HEAD:
             self._buffer = self._buffer + data if self._buffer else data
             self._pump()
+            if self.write_paused:
+                self._adjust_reading()
         elif state == BODY:
             try:
                 self._read_body(data)
@@ -104,17 +106,17 @@ class EdgeChannel(Protocol):
             self._linger.received(len(data))
 
     def _pump(self) -> None:
-        """Reads requests from the buffer, as long as each is answered at once."""
+        """Reads requests from the buffer, as long as each is answered at once and the client takes the answers."""
         if self._pumping:
             return
         self._pumping = True
         for _ in range(IN_A_ROW):
-            if not self._buffer or self._state != HEAD:
+            if not self._buffer or self._state != HEAD or self.write_paused:
                 break
             data, self._buffer = self._buffer, b""
             self._read_head(data)
         self._pumping = False
-        if self._buffer and self._state == HEAD:
+        if self._buffer and self._state == HEAD and not self.write_paused:
             self.listener.reactor.callLater(0, self._pump)
 
     def _read_head(self, data: bytes) -> None:
@@ -278,7 +280,10 @@ class EdgeChannel(Protocol):
             self._state = HEAD
             self._body = None
             self._body_paused = False
-            self._patience.for_request()
+            if self.write_paused:
+                self._patience.for_reader()
+            else:
+                self._patience.for_request()
             if self.read_paused:
                 self._adjust_reading()
             if self._buffer:
@@ -384,6 +389,9 @@ class EdgeChannel(Protocol):
             if self._state == WAIT:
                 self._patience.for_nothing()
             exchange.resume_response()
+        elif self._state == HEAD:
+            self._patience.for_request()
+            self._pump()
 
     def stopProducing(self) -> None:
         """connectionLost() follows."""
