@@ -73,17 +73,21 @@ class Message:
 
     def read_body(self, reader: Reader) -> None:
         """Read to the end of the body. EOFError or ConnectionResetError if it breaks off; `body` has what came."""
+        for piece in self.pieces(reader):
+            self.body += piece
+
+    def pieces(self, reader: Reader) -> Iterator[bytes]:
+        """The body as it comes, for bodies that are too large to be kept. Raises as read_body() does."""
         if self.framing is Framing.LENGTH:
-            for piece in reader.pieces(int(self.headers.get(b"content-length") or b"0")):
-                self.body += piece
+            yield from reader.pieces(int(self.headers.get(b"content-length") or b"0"))
         elif self.framing is Framing.CHUNKED:
-            self._read_chunks(reader)
+            yield from self._chunks(reader)
         elif self.framing is Framing.CLOSE:
             while piece := reader.some():
-                self.body += piece
+                yield piece
         self.complete = True
 
-    def _read_chunks(self, reader: Reader) -> None:
+    def _chunks(self, reader: Reader) -> Iterator[bytes]:
         while True:
             line = reader.line()
             match = _CHUNK_LINE.fullmatch(line)
@@ -93,8 +97,7 @@ class Message:
             if size == 0:
                 self.trailers = _read_fields(reader)
                 return
-            for piece in reader.pieces(size):
-                self.body += piece
+            yield from reader.pieces(size)
             if (end := reader.exactly(2)) != b"\r\n":
                 raise Malformed(f"a chunk ends in {end!r}")
 

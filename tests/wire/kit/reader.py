@@ -10,7 +10,7 @@ PATIENCE = 5.0
 
 
 class Reader:
-    """The bytes of a socket. `received` keeps all that ever came.
+    """The bytes of a socket. `received` keeps all that ever came, unless it is told to forget().
 
     A wait that is over after `patience` seconds raises TimeoutError, a FIN where more was due EOFError, an RST
     ConnectionResetError.
@@ -59,6 +59,11 @@ class Reader:
         while self.some():
             pass
         return bytes(self.received[start:])
+
+    def forget(self) -> None:
+        """Keep nothing of what was taken."""
+        del self.received[: self._at]
+        self._at = 0
 
     def _need_more(self) -> None:
         data = self._socket.recv(1 << 16)

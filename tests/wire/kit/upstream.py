@@ -14,7 +14,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tests.wire.kit.client import FIN, RST, abort_on_close
 from tests.wire.kit.messages import Request, read_request_head
@@ -49,6 +49,13 @@ class UpstreamConnection:
     def read_body(self, request: Request) -> None:
         """The rest of a request whose head was read."""
         request.read_body(self._reader)
+        self._upstream.changed()
+
+    def stream_body(self, request: Request) -> Iterator[bytes]:
+        """The rest of a request whose head was read, piece by piece; none of it is kept."""
+        for piece in request.pieces(self._reader):
+            yield piece
+            self._reader.forget()
         self._upstream.changed()
 
     def read_request(self) -> Request:
