@@ -24,7 +24,7 @@ class _Ignore:
 
 
 _IGNORE = _Ignore()
-_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: |$)")
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: (?! )|\Z)")
 
 
 class HeadReader:
@@ -59,14 +59,18 @@ class HeadReader:
         # 32 for the method, 11 for the version and blanks
         if (len(self._data) if line < 0 else line) > self._max_target + 43:
             raise TargetTooLong("the request line does not end")
-        if line >= 0 and len(self._data) - line > self._max_head:
-            raise HeadTooLarge("the head does not end")
+        if line >= 0:
+            if self._data[line - 1] != 0x0D:
+                # llhttp takes `GET /` with a bare LF for HTTP/0.9, and waits for more.
+                raise BadRequest("the request line does not end in CR LF")
+            if len(self._data) - line > self._max_head:
+                raise HeadTooLarge("the head does not end")
         if self._scout is None:
             match = _METHOD.match(self._data)
             if match is None:
                 raise BadRequest("not a method")
-            if match.end() == len(self._data) and self._data[-1:] != b" ":
-                return  # the method itself is not complete
+            if match.end() == len(self._data):
+                return  # nothing of the target: the method may go on, or a second blank come, which llhttp would take
             self._scout = HttpRequestParser(_IGNORE)
             # Any method will do for the rest: llhttp knows some forty, and the gateway passes all.
             data = b"GET " + bytes(self._data[match.end() :])
@@ -107,7 +111,6 @@ class ResponseHeadReader:
 _EXTENSION = rb"(?:;[\t\x20-\x7e\x80-\xff]{0,1024})?"
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})" + _EXTENSION + rb"\r\n")
 _CHUNK_LINE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,15}" + _EXTENSION + rb"\r?)?")
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 _LINE: Final = 0  # a chunk's first line
 _DATA: Final = 1
@@ -187,7 +190,7 @@ class ChunkedDecoder:
         if (len(data) if end < 0 else end) - at > self.MAX_TRAILERS:
             raise BadChunk("the trailers are too large")
         if end < 0:
-            if _BARE_LF.search(data, at) is not None:
+            if data.count(b"\n", at) != data.count(b"\r\n", at):
                 raise BadChunk("a trailer does not end in CR LF")
             return at
         try:

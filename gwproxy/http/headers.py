@@ -222,5 +222,12 @@ def trailer_names(value: bytes | None) -> frozenset[bytes]:
 
 
 def allowed_trailers(trailers: Headers) -> Headers:
-    """The trailer fields without those that would change framing, routing or authentication (CORRECTNESS T2)."""
-    return [pair for pair in trailers if pair[0].lower() not in NOT_IN_TRAILERS]
+    """The trailer fields without those that would change framing, routing or authentication (CORRECTNESS T2).
+
+    Forwarding fields and twins with `_` among them: there are servers that merge trailers into the head.
+    """
+    return [
+        pair
+        for pair in trailers
+        if pair[0].lower() not in NOT_IN_TRAILERS and REQUEST_KINDS[pair[0]] != Kind.FORWARDING
+    ]

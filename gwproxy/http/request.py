@@ -168,6 +168,8 @@ class RequestHead:
             elif kind == Kind.FORWARDING:
                 if self.forwarding is None:
                     self.forwarding = []
+                if limits.underscores == "reject" and b"_" in name:
+                    raise BadRequest("an underscore in a field name")
                 self.forwarding.append(pair)
             elif kind == Kind.EXPECT:
                 self._read_expect(value)
@@ -223,7 +225,7 @@ class RequestHead:
             self.keep_alive = False
         elif self.minor == 0 and b"keep-alive" in options:
             self.keep_alive = True
-        if upgrade and b"upgrade" in options:
+        if upgrade and self.minor and b"upgrade" in options:  # not in HTTP/1.0 (RFC 9110 section 7.8)
             self.upgrade = upgrade
         named = options - _OPTIONS
         if not named:

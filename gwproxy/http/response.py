@@ -94,7 +94,7 @@ class ResponseHead:
                     self.has_date = True
                     self.headers.append(pair)
             elif kind == Kind.TRANSFER_ENCODING:
-                if self.chunked or self.minor == 0 or value.lower() != b"chunked":
+                if self.chunked or self.minor == 0 or value.rstrip().lower() != b"chunked":
                     raise BadResponse("a transfer coding other than chunked")
                 self.chunked = True
             elif kind == Kind.VIA:
