@@ -84,7 +84,10 @@ class Listener(Factory):
         """Closes idle connections now, the others after their answer."""
         self.draining = True
         for channel in tuple(self.channels):
-            channel.close_if_idle()
+            if channel.exchange is not None:
+                channel.exchange.head.keep_alive = False  # its answer says so, if the head is yet to come (K10)
+            else:
+                channel.close_if_idle()
 
     def abort_all(self) -> None:
         """The drain is over: what is left is cut."""
