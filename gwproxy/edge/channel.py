@@ -269,12 +269,13 @@ class EdgeChannel(Protocol):
     def response_done(self, keep_alive: bool) -> None:
         """The response is written whole."""
         self.exchange = None
+        half_closed = self._half_closed is not None
         self._stop_probing()
         if self._state == CLOSED:
             return
         if self._state == BODY or self._unread:
             self._drain()
-        elif not keep_alive or self.listener.draining:
+        elif not keep_alive or half_closed or self.listener.draining:
             self.close()
         else:
             self._state = HEAD
@@ -339,8 +340,10 @@ class EdgeChannel(Protocol):
             self.abort()
 
     def close_if_idle(self) -> None:
-        """For the listener: closes what serves no request (CORRECTNESS K10)."""
-        if self.exchange is None and self._state == HEAD:
+        """For the listener: closes what serves no request, nor has begun one; others say so (CORRECTNESS K10)."""
+        if self.exchange is not None:
+            self.exchange.head.keep_alive = False
+        elif self._state == HEAD and self._reader is None and not self._buffer:
             self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
