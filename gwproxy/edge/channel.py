@@ -90,6 +90,12 @@ class EdgeChannel(Protocol):
     def dataReceived(self, data: bytes) -> None:
         state = self._state
         if state == HEAD:
+            if not self._buffer and self._reader is None and not self.write_paused and data[0] not in b"\r\n":
+                # The usual case: one head, whole, and nothing else.
+                end = data.find(END) + 4
+                if end == len(data):
+                    self._begin_request(data, b"")
+                    return
             self._buffer = self._buffer + data if self._buffer else data
             self._pump()
             if self.write_paused:
@@ -169,7 +175,6 @@ class EdgeChannel(Protocol):
             self._state = WAIT
             self._body = None
             self._buffer = rest
-            self._patience.for_nothing()
         listener.site.request_received(request)
 
     def refuse(self, error: GatewayError, head: RequestHead | None = None) -> None:
@@ -260,11 +265,6 @@ class EdgeChannel(Protocol):
         self._timeout = seconds
         if self._state == WAIT:
             self._patience.for_response(seconds)
-
-    def response_begun(self) -> None:
-        """Now only a stalled client is timed, and a body that is still coming."""
-        if self._state == WAIT and not self.write_paused:
-            self._patience.for_nothing()
 
     def response_done(self, keep_alive: bool) -> None:
         """The response is written whole."""

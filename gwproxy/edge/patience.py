@@ -46,7 +46,7 @@ class Patience:
         self._unsent = 0
 
     def for_request(self) -> None:
-        """Until the next request begins: idle_timeout."""
+        """Until the next request begins: idle_timeout. While one is in flight this does nothing."""
         self.awaited = IDLE
         self._deadline.set(self._seconds() + self._options.idle_timeout)
 
@@ -74,7 +74,7 @@ class Patience:
         self._waited_for = True
 
     def for_response(self, seconds: float) -> None:
-        """Until the response begins: the route's timeout; 0 for none."""
+        """Until the response begins: the route's timeout; 0 for none. The exchange knows if it has begun."""
         self.awaited = RESPONSE
         if seconds:
             self._deadline.set(self._seconds() + seconds)
@@ -111,7 +111,8 @@ class Patience:
         channel = self._channel
         awaited = self.awaited
         if awaited == IDLE:
-            channel.close()
+            if channel.exchange is None:
+                channel.close()
         elif awaited == HEAD:
             channel.refuse(HeaderTimeout())
         elif awaited == BODY:

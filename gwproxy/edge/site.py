@@ -155,8 +155,8 @@ class ServerOptions(Leaf):
 
 def begin(request: EdgeRequest, route: Route | None, settings: ProxySettings) -> Exchange:
     """The exchange of a request; from now on its connection tells it what happens."""
-    exchange = Exchange(request, request.channel, route, settings)
-    request.exchange = request.channel.exchange = exchange
+    channel = request.channel
+    exchange = channel.exchange = Exchange(request, channel, route, settings)
     return exchange
 
 

@@ -36,6 +36,7 @@ class ResourceAction:
         count = len(self._mount)
         request.prepath = segments[:count]
         request.postpath = segments[count:]
+        request.exchange = exchange
         exchange.reason = Reason.STATIC
         exchange.produced_by(request)
         request.render(getChildForRequest(self._resource, request))

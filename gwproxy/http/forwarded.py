@@ -19,6 +19,7 @@ from gwproxy.http.trusted import (
     is_forwarding_header,
     well_formed,
 )
+from gwproxy.http.writing import fields
 
 __all__ = [
     "FORWARDING_HEADERS",
@@ -94,7 +95,7 @@ def _sane_port(value: bytes) -> bytes | None:
 class PeerForwarding:
     """The forwarding fields of one connection: what is the same for all its requests is made once."""
 
-    __slots__ = ("_for", "_fresh", "_host", "_peer", "_port", "_scheme", "ip")
+    __slots__ = ("_for", "_host", "_lines", "_peer", "_port", "_scheme", "ip")
 
     def __init__(self, peer_ip: str, scheme: bytes, port: int | None, peer_port: int | None = None) -> None:
         """`scheme` and `port` are this listener's (None: a unix socket); with `peer_port` Forwarded has it too."""
@@ -105,15 +106,20 @@ class PeerForwarding:
         self._for = _node(self.ip, peer_port)
         # One connection nearly always asks for one host.
         self._host: bytes | None = None
-        self._fresh: list[Header] = []
+        self._lines = b""
 
     def fresh(self, host: bytes) -> list[Header]:
         """The fields of a request whose peer is not trusted. `host` is as received, valid, or empty."""
+        made = _fields(self._peer, self._scheme, host, self._port, self._peer)
+        made.append((b"Forwarded", _element(self._for, self._scheme, host)))
+        return made
+
+    def fresh_lines(self, host: bytes) -> bytes:
+        """The same as lines ready to be written; made once for all requests of a connection to one host."""
         if host != self._host:
             self._host = host
-            self._fresh = _fields(self._peer, self._scheme, host, self._port, self._peer)
-            self._fresh.append((b"Forwarded", _element(self._for, self._scheme, host)))
-        return self._fresh.copy()
+            self._lines = fields(self.fresh(host))
+        return self._lines
 
     def appended(self, host: bytes, prior: Prior, client_ip: str) -> list[Header]:
         """The fields of a request whose peer is trusted: what it said, and this hop."""

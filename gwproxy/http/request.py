@@ -54,6 +54,7 @@ class RequestHead:
         "content_length",
         "expects_continue",
         "forwarding",
+        "has_more",
         "headers",
         "host",
         "keep_alive",
@@ -82,6 +83,7 @@ class RequestHead:
         self.keep_alive = True
         self.expects_continue = False
         self.upgrade: bytes | None = None  # set only if Connection asks for it too (CORRECTNESS U1)
+        self.has_more = False  # one that few requests have: TE, Trailer, Expect, ids, Via
         self.te_trailers = False
         self.trailer: bytes | None = None
         self.forwarding: Headers | None = None  # X-Forwarded-*, Forwarded, ...: believed from trusted peers only
@@ -166,16 +168,17 @@ class RequestHead:
             elif kind == Kind.TRANSFER_ENCODING:
                 self._read_transfer_encoding(value)
             elif kind == Kind.FORWARDING:
-                if self.forwarding is None:
-                    self.forwarding = []
                 if limits.underscores == "reject" and b"_" in name:
                     raise BadRequest("an underscore in a field name")
+                if self.forwarding is None:
+                    self.forwarding = []
                 self.forwarding.append(pair)
             elif kind == Kind.EXPECT:
                 self._read_expect(value)
             elif kind == Kind.UPGRADE:
                 upgrade = value if upgrade is None else upgrade + b", " + value
             elif kind == Kind.TE:
+                self.has_more = True
                 self.te_trailers = self.te_trailers or b"trailers" in list_items(value)
             elif kind == Kind.UNDERSCORE:
                 if limits.underscores == "reject":
@@ -192,6 +195,7 @@ class RequestHead:
 
     def _read_single(self, kind: int, value: bytes) -> None:
         """Fields of which the first counts, and via, whose lines are one list."""
+        self.has_more = True
         if kind == Kind.REQUEST_ID:
             self.request_id = self.request_id or value
         elif kind == Kind.TRACEPARENT:
@@ -216,6 +220,7 @@ class RequestHead:
     def _read_expect(self, value: bytes) -> None:
         if value.lower() != b"100-continue":
             raise UnknownExpectation(repr(value[:40]))
+        self.has_more = True
         self.expects_continue = self.minor == 1
 
     def _read_connection(self, values: list[bytes], upgrade: bytes | None) -> None:

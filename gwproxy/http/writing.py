@@ -9,6 +9,8 @@ from gwproxy.http.headers import Headers
 # Status lines ready to send, with the standard phrases.
 _STATUS_LINES = {int(status): b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
+_colon = b": ".join
+
 LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -23,7 +25,7 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
 
 def fields(headers: Headers) -> bytes:
     """Fields as lines, without the empty line that ends a head."""
-    return b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    return b"\r\n".join(map(_colon, headers)) + b"\r\n" if headers else b""
 
 
 def chunk(data: bytes) -> list[bytes]:

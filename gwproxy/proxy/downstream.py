@@ -57,9 +57,6 @@ class Downstream(Protocol):
     def write(self, data: bytes) -> None:
         """Bytes of the response, as they go on the wire."""
 
-    def response_begun(self) -> None:
-        """The head is written: from now on only a stalled client is timed."""
-
     def response_done(self, keep_alive: bool) -> None:
         """The response is written whole; the connection takes the next request, or is closed in order."""
 

@@ -13,15 +13,15 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
-from gwproxy.filters.api import BodyTransform, Outgoing, Principal, Reply, Verdict
-from gwproxy.http.forwarded import Prior
-from gwproxy.http.headers import Headers, get
+from gwproxy.errors import ClientGone, GatewayError, InternalError, RouteTimeout, Source
+from gwproxy.filters.api import BodyTransform, Reply, Verdict
+from gwproxy.filters.chain import FilterChain
+from gwproxy.http.headers import Headers
 from gwproxy.http.response import BODILESS
 from gwproxy.http.writing import chunk, last_chunk
 from gwproxy.proxy.downstream import Downstream, Request
+from gwproxy.proxy.facts import ExchangeFacts
 from gwproxy.proxy.head import response_head
-from gwproxy.proxy.identity import identify
 from gwproxy.proxy.producer import Producer
 from gwproxy.proxy.settings import ProxySettings
 from gwproxy.routing.route import Route
@@ -33,10 +33,8 @@ FORWARDING: Final = 1
 COMMITTED: Final = 2
 FINISHED: Final = 3
 
-_VERSIONS: Final = (b"1.0", b"1.1")
 
-
-class Exchange:
+class Exchange(ExchangeFacts):
     """See the module. Made by the edge for every request, refused ones too (then `route` is None)."""
 
     __slots__ = (
@@ -46,60 +44,14 @@ class Exchange:
         "_keep_alive",
         "_out",
         "_producer",
-        "_settings",
         "_state",
         "_transforms",
         "_waiting",
-        "bytes_in",
-        "bytes_out",
-        "client_ip",
-        "detail",
-        "downstream",
-        "ended",
-        "filter_depth",
-        "filter_name",
-        "filters_entered",
-        "from_upstream",
-        "head",
-        "headers",
-        "host",
-        "listener_name",
-        "method",
-        "outgoing",
-        "path",
-        "peer_ip",
-        "principal",
-        "prior",
-        "query",
-        "reason",
-        "request",
-        "request_id",
-        "response_headers",
-        "route",
-        "scheme",
-        "server_label",
-        "started",
-        "status",
-        "target",
-        "trace_id",
-        "traceparent",
-        "tries",
-        "upstream_name",
-        "upstream_seconds",
-        "version",
     )
 
-    outgoing: Outgoing
-    response_headers: Headers
-    ended: float
-
     def __init__(self, request: Request, downstream: Downstream, route: Route | None, settings: ProxySettings) -> None:
-        head = request.head
-        self.request = request
-        self.downstream = downstream
-        self.route = route
-        self._settings = settings
-        self._chain = None if route is None else route.filters
+        ExchangeFacts.__init__(self, request, downstream, route, settings)
+        self._chain: FilterChain | None = None if route is None else route.filters
         self._state = FILTERING
         self._producer: Producer | None = None
         self._waiting: Deferred[Verdict] | None = None
@@ -109,39 +61,6 @@ class Exchange:
         self._chunking = False
         self._body_open = True
         self._keep_alive = True
-
-        self.head = head
-        self.method = head.method
-        self.target = head.target
-        self.headers = head.headers
-        self.version = _VERSIONS[head.minor]
-        self.scheme = downstream.scheme
-        self.host = request.host_name
-        self.path = request.target.path
-        self.query = request.target.query
-        self.listener_name = downstream.listener_name
-        self.peer_ip = self.client_ip = downstream.peer.ip
-        self.prior: Prior | None = None  # what a trusted peer says of earlier hops
-        if downstream.peer_trusted and head.forwarding:
-            self.prior = Prior(head.forwarding)
-            self.client_ip = self.prior.client(self.peer_ip, settings.trusted)
-        self.principal: Principal | None = None
-
-        self.status = 0
-        self.from_upstream = False
-        self.reason: Reason | None = None
-        self.detail = ""
-        self.filter_name: str | None = None
-        self.filter_depth = 0
-        self.filters_entered = 0
-        self.upstream_name: str | None = None
-        self.server_label: str | None = None
-        self.upstream_seconds: float | None = None
-        self.tries = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.request_id, self.trace_id, self.traceparent = identify(head, downstream.peer_trusted, settings.getrandbits)
-        self.started = settings.seconds()
         settings.generation.enter()
 
     def __repr__(self) -> str:
@@ -149,16 +68,6 @@ class Exchange:
         return f"<Exchange {state} {self.method!r} {self.target!r} status={self.status} reason={self.reason}>"
 
     # What filters use
-
-    @property
-    def route_name(self) -> str:
-        """The name of the matched route, or nothing."""
-        return "" if self.route is None else self.route.name
-
-    @property
-    def settings(self) -> ProxySettings:
-        """For what answers: actions and pages."""
-        return self._settings
 
     @property
     def committed(self) -> bool:
@@ -169,10 +78,6 @@ class Exchange:
     def finished(self) -> bool:
         """Whether all is over."""
         return self._state == FINISHED
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first request header of this name (given in lower case), or None."""
-        return self.head.host if name == b"host" else get(self.headers, name)
 
     def add_body_transform(self, transform: BodyTransform) -> None:
         """In `on_response` only: send the body through `transform`. The length becomes unknown."""
@@ -242,7 +147,7 @@ class Exchange:
         body = reply.body
         headers = reply.headers.copy()
         if body is None:
-            content_type, body = self._settings.error_page(self, reply)
+            content_type, body = self.settings.error_page(self, reply)
         else:
             content_type = reply.content_type
         if body:
@@ -261,12 +166,14 @@ class Exchange:
         headers: Headers,
         length: int | None,
         declared: int | None,
-        trailer: bytes = b"",
+        hop: bytes = b"",
+        dated: bool = False,
     ) -> None:
         """Writes the response head.
 
         `length` is of the body that follows, None if unknown; `declared` what Content-Length says where no body follows
-        (HEAD, 304). When a response filter fails, it ends in an error page instead: the exchange is `finished` then.
+        (HEAD, 304); `hop` has lines of Via and Trailer; `dated` says that Date is among the headers. When a response
+        filter fails, it ends in an error page instead: the exchange is `finished` then.
         """
         self.status = status
         self.response_headers = headers
@@ -283,13 +190,12 @@ class Exchange:
                 length = None if length != 0 else 0
         self._keep_alive = self.head.keep_alive and (self.downstream.body_complete() or self._rest_at_hand())
         head, self._chunking, self._keep_alive = response_head(
-            self, phrase, length, declared, self._keep_alive, trailer
+            self, phrase, length, declared, self._keep_alive, hop, dated
         )
         self._state = COMMITTED
         # A filter may have made it a status that has no body: what came as one would be taken for the next response.
         self._body_open = length != 0 and self.status not in BODILESS and self.method != b"HEAD"
         self._out.append(head)
-        self.downstream.response_begun()
 
     def _rest_at_hand(self) -> bool:
         """A reply of our own leaves the request body unread: what is here already is read, else the connection ends."""
@@ -408,15 +314,12 @@ class Exchange:
 
     def _finish(self) -> None:
         self._state = FINISHED
-        settings = self._settings
+        settings = self.settings
         self.ended = settings.seconds()
         chain = self._chain
         if chain is not None and chain.has_done:
             chain.run_done(self)
-        try:
-            settings.observer.exchange_finished(self)
-        except Exception:
-            _log.failure("an exchange could not be logged", request_id=self.request_id)
+        settings.observer.exchange_finished(self)
         settings.generation.leave()
 
     # Back-pressure, from the client's connection

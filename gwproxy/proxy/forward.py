@@ -19,8 +19,7 @@ from gwproxy.http.headers import Headers, allowed_trailers, list_items, trailer_
 from gwproxy.http.response import ResponseHead
 from gwproxy.http.target import has_encoded_slash, rewrite_path
 from gwproxy.http.writing import CONTINUE, fields, status_line
-from gwproxy.proxy.head import add_via
-from gwproxy.proxy.outgoing import add_hop_fields
+from gwproxy.proxy.outgoing import hop_lines
 from gwproxy.upstream.client import UpstreamClient
 from gwproxy.upstream.protocol import UpstreamConnection
 from gwproxy.upstream.server import Server, Upstream
@@ -41,20 +40,20 @@ class Forward:
 
     __slots__ = (
         "_add",
-        "_client",
         "_literal_host",
         "_options",
         "_pass_host",
         "_reject_slashes",
         "_rewrites",
         "_strip",
+        "client",
         "upstream",
     )
 
     def __init__(self, options: RouteOptions, upstream: Upstream, client: UpstreamClient) -> None:
         self._options = options
         self.upstream = upstream
-        self._client = client
+        self.client = client
         self._strip = options.strip_prefix.encode()
         self._add = options.add_prefix.encode()
         self._rewrites = bool(self._strip or self._add)
@@ -113,10 +112,6 @@ class Forward:
         """Other attempts that may follow the first."""
         return self.upstream.options.retries
 
-    def connect(self, server: Server, attempt: Attempt, fresh: bool, careful: bool) -> None:
-        """Gets the attempt its connection. Raises QueueFull."""
-        self._client.forward(server, attempt, fresh=fresh, careful=careful)
-
 
 class Attempt:
     """One try at one server: waits for a connection, sends the request over it, receives the response.
@@ -164,7 +159,7 @@ class Attempt:
         picked.active += 1
         careful = exchange.method not in _SAFE or exchange.head.has_body
         try:
-            self._forward.connect(picked, self, self._fresh, careful)
+            self._forward.client.forward(picked, self, self._fresh, careful)
         except GatewayError as error:
             self._leave(error.reason)
             raise
@@ -187,20 +182,21 @@ class Attempt:
         self._connection = connection
         server = self._server
         assert server is not None and exchange.route is not None
-        headers = exchange.headers.copy()
-        headers.insert(0, (b"Host", self._forward.host_header(exchange, server)))
-        outgoing = exchange.outgoing = Outgoing(exchange.method, self._target, headers)
+        method, target = exchange.method, self._target
+        headers = [(b"Host", self._forward.host_header(exchange, server)), *exchange.headers]
         chain = exchange.route.filters
         if chain.has_attempt:
+            outgoing = exchange.outgoing = Outgoing(method, target, headers)
             try:
                 chain.run_attempt(exchange)
             except Exception:
                 exchange.crash("a filter's on_attempt")  # which cancels this attempt
                 return
-        add_hop_fields(exchange, outgoing.headers)
+            method, target, headers = outgoing.method, outgoing.target, outgoing.headers
         head = exchange.head
         body_follows = head.has_body and head.content_length != 0
-        connection.send(outgoing.method, outgoing.target, outgoing.headers, head.content_length, head.chunked, self)
+        more = hop_lines(exchange)
+        connection.send(method, target, headers, more, head.content_length, head.chunked, self)
         if body_follows:
             self._body_started = True
             exchange.downstream.start_body(self)
@@ -254,16 +250,17 @@ class Attempt:
     def response_head(self, head: ResponseHead, length: int | None) -> None:
         """Commits the exchange to this response."""
         exchange = self._exchange
-        headers = head.headers
-        add_via(headers, head.via, head.minor, exchange.settings.via)
+        settings = exchange.settings
+        hop = settings.via_lines[head.minor] if head.via is None else settings.via_line(head.minor, head.via)
         exchange.from_upstream = True
         declared = head.content_length
         if head.status == 205:
             length = declared = 0  # RFC 9110 section 15.3.6; what came against it is dropped
-        trailer = b""
-        if head.chunked and head.trailer is not None:
-            trailer = b", ".join(sorted(trailer_names(head.trailer)))
-        exchange.commit(head.status, head.reason, headers, length, declared, trailer)
+        if length is None and head.trailer is not None and head.chunked and exchange.head.minor:
+            names = trailer_names(head.trailer)
+            if names:
+                hop += b"Trailer: %b\r\n" % b", ".join(sorted(names))
+        exchange.commit(head.status, head.reason, head.headers, length, declared, hop, head.has_date)
 
     def response_data(self, data: bytes) -> None:
         """A piece of the body."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gwproxy.http.dates import http_date
-from gwproxy.http.headers import Headers, get, remove
+from gwproxy.http.headers import get, remove
 from gwproxy.http.response import BODILESS
 from gwproxy.http.writing import fields, status_line
 
@@ -16,39 +16,46 @@ OWN_SERVER: Final = b"gwproxy"
 
 
 def response_head(
-    exchange: Exchange, phrase: bytes, length: int | None, declared: int | None, keep_alive: bool, trailer: bytes
+    exchange: Exchange,
+    phrase: bytes,
+    length: int | None,
+    declared: int | None,
+    keep_alive: bool,
+    hop: bytes,
+    dated: bool,
 ) -> tuple[bytes, bool, bool]:
-    """The head's bytes, whether the body is to be chunked, whether the connection may be kept (RFC 9112 section 6)."""
+    """The head's bytes, whether the body is to be chunked, whether the connection may be kept (RFC 9112 section 6).
+
+    See Exchange.commit() for the arguments.
+    """
     status = exchange.status
-    settings = exchange.settings
     headers = exchange.response_headers
-    if settings.own_server:
+    if exchange.settings.own_server:
         remove(headers, b"server")
         headers.append((b"Server", OWN_SERVER))
-    if get(headers, b"date") is None:
+    if not dated and get(headers, b"date") is None:
         headers.append((b"Date", http_date()))
-    headers.append((b"X-Request-ID", exchange.request_id.encode("ascii")))
     chunked = False
+    framing = b""
     if status in BODILESS or exchange.method == b"HEAD":
         if declared is not None and status != 204:
-            headers.append((b"Content-Length", b"%d" % declared))
+            framing = b"Content-Length: %d\r\n" % declared
     elif length is not None:
-        headers.append((b"Content-Length", b"%d" % length))
+        framing = b"Content-Length: %d\r\n" % length
     elif exchange.head.minor:
         chunked = True
-        headers.append((b"Transfer-Encoding", b"chunked"))
-        if trailer:
-            headers.append((b"Trailer", trailer))
+        framing = b"Transfer-Encoding: chunked\r\n"
     else:
         keep_alive = False  # only the close ends the body of an HTTP/1.0 response
     if not keep_alive:
-        headers.append((b"Connection", b"close"))
+        framing += b"Connection: close\r\n"
     elif not exchange.head.minor:
-        headers.append((b"Connection", b"keep-alive"))
-    return status_line(status, phrase) + fields(headers) + b"\r\n", chunked, keep_alive
-
-
-def add_via(headers: Headers, prior: bytes | None, minor: int, via: bytes) -> None:
-    """Appends this hop to Via (RFC 9110 section 7.6.3); `minor` is the version in which the message was received."""
-    own = b"1.%d %b" % (minor, via)
-    headers.append((b"Via", own if prior is None else prior + b", " + own))
+        framing += b"Connection: keep-alive\r\n"
+    head = b"%b%b%bX-Request-ID: %b\r\n%b\r\n" % (
+        status_line(status, phrase),
+        fields(headers),
+        hop,
+        exchange.request_id.encode("ascii"),
+        framing,
+    )
+    return head, chunked, keep_alive

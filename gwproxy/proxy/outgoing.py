@@ -9,31 +9,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gwproxy.http.headers import Headers, trailer_names
-from gwproxy.http.trace import format_traceparent, new_span_id
-from gwproxy.proxy.head import add_via
+from gwproxy.http.writing import fields
 
 if TYPE_CHECKING:
     from gwproxy.proxy.exchange import Exchange
 
 
-def add_hop_fields(exchange: Exchange, headers: Headers) -> None:
-    """Appends what this hop says about the request: forwarding, Via, ids, TE, Trailer, Expect."""
+def hop_lines(exchange: Exchange) -> bytes:
+    """What this hop says about the request, as lines: forwarding, Via, ids, TE, Trailer, Expect."""
     head = exchange.head
-    downstream = exchange.downstream
+    settings = exchange.settings
+    peer = exchange.downstream.peer
     host = head.host or b""
     if exchange.prior is None:
-        headers += downstream.peer.fresh(host)
+        forwarding = peer.fresh_lines(host)
     else:
-        headers += downstream.peer.appended(host, exchange.prior, exchange.client_ip)
-    add_via(headers, head.via, head.minor, exchange.settings.via)
-    headers.append((b"X-Request-ID", exchange.request_id.encode("ascii")))
-    if exchange.traceparent is not None:
-        headers.append((b"traceparent", exchange.traceparent))
-        if head.tracestate is not None:
-            headers.append((b"tracestate", head.tracestate))
+        forwarding = fields(peer.appended(host, exchange.prior, exchange.client_ip))
+    via = settings.via_lines[head.minor] if head.via is None else settings.via_line(head.minor, head.via)
+    if exchange.traceparent is None:
+        # Begun here, and not sampled: who samples is a matter of tracing.
+        trace = b"00-%b-%016x-00" % (exchange.trace_id.encode("ascii"), settings.getrandbits(64) or 1)
     else:
-        span = new_span_id(exchange.settings.getrandbits)
-        headers.append((b"traceparent", format_traceparent(exchange.trace_id, span, "00")))
+        trace = exchange.traceparent
+    lines = b"%bX-Request-ID: %b\r\ntraceparent: %b\r\n" % (via, exchange.request_id.encode("ascii"), trace)
+    if head.has_more:
+        lines += fields(_rarer_fields(exchange))
+    return forwarding + lines
+
+
+def _rarer_fields(exchange: Exchange) -> Headers:
+    head = exchange.head
+    headers: Headers = []
+    if exchange.traceparent is not None and head.tracestate is not None:
+        headers.append((b"tracestate", head.tracestate))
     if head.te_trailers:
         headers.append((b"TE", b"trailers"))
         headers.append((b"Connection", b"TE"))
@@ -41,5 +49,6 @@ def add_hop_fields(exchange: Exchange, headers: Headers) -> None:
         names = trailer_names(head.trailer)
         if names:
             headers.append((b"Trailer", b", ".join(sorted(names))))
-    if head.expects_continue and not downstream.body_complete():
+    if head.expects_continue and not exchange.downstream.body_complete():
         headers.append((b"Expect", b"100-continue"))
+    return headers

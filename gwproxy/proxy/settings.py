@@ -20,7 +20,7 @@ class ExchangeObserver(Protocol):
     """Who is told of every exchange that is over: logs and metrics."""
 
     def exchange_finished(self, exchange: Exchange) -> None:
-        """Called once an exchange, when everything about it is known."""
+        """Called once an exchange, when everything about it is known. Never raises."""
 
 
 ErrorPage = Callable[["Exchange", Reply], tuple[bytes, bytes]]
@@ -38,3 +38,13 @@ class ProxySettings:
     own_server: bool  # whether the upstream's Server field is replaced
     error_page: ErrorPage  # content type and body of a reply that has no body of its own
     getrandbits: Callable[[int], int] = random.Random().getrandbits  # ids are unique, not secret
+    # The Via line for a message of HTTP/1.0, and of HTTP/1.1, that had none.
+    via_lines: tuple[bytes, bytes] = attrs.field(init=False)
+
+    @via_lines.default
+    def _via_lines(self) -> tuple[bytes, bytes]:
+        return b"Via: 1.0 %b\r\n" % self.via, b"Via: 1.1 %b\r\n" % self.via
+
+    def via_line(self, minor: int, prior: bytes) -> bytes:
+        """Via with this hop appended (RFC 9110 section 7.6.3); the message was received as HTTP/1.`minor`."""
+        return b"Via: %b, 1.%d %b\r\n" % (prior, minor, self.via)

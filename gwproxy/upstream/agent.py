@@ -40,7 +40,7 @@ class UpstreamAgent:
         self._servers: dict[ServerAddress, Server] = {}
 
     def connect(self, server: Server, waiter: Waiter, fresh: bool, careful: bool) -> None:
-        """See UpstreamClient.forward()."""
+        """Gives `waiter` a connection to `server`: see UpstreamClient.forward."""
         pool = server.pool
         connection = None if fresh else pool.take()
         if careful:
@@ -115,7 +115,7 @@ class _AgentExchange:
         length = None if producer is None or chunked else producer.length
         if producer is None and self._method not in (b"GET", b"HEAD", b"DELETE", b"OPTIONS"):
             length = 0
-        connection.send(self._method, self._target, self._headers, length, chunked, self)
+        connection.send(self._method, self._target, self._headers, b"", length, chunked, self)
         if chunked or length:
             producer.startProducing(self).addCallbacks(lambda _: self._body_sent(), self._body_failed)
             connection.flush()

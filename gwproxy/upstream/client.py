@@ -7,6 +7,7 @@ handed to the next). `forward()` does none of it: it gets an attempt its connect
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from treq.client import HTTPClient
@@ -21,14 +22,11 @@ if TYPE_CHECKING:
 class UpstreamClient(HTTPClient):
     """One a gateway."""
 
+    # forward(server, attempt, fresh, careful): gives `attempt` a connection to `server`, at once if one is idle, else
+    # when one is made. `fresh`: not one that was idle. `careful`: one that still looks alive, for what must not be sent
+    # twice. Raises QueueFull. There is no Deferred here: an idle connection is the usual case, and nothing waits.
+    forward: Callable[[Server, Waiter, bool, bool], None]
+
     def __init__(self, agent: UpstreamAgent) -> None:
         super().__init__(agent)
-        self._connect = agent.connect
-
-    def forward(self, server: Server, attempt: Waiter, *, fresh: bool = False, careful: bool = False) -> None:
-        """Gives `attempt` a connection to `server`: at once if one is idle, else when one is made.
-
-        `fresh`: not one that was idle. `careful`: one that still looks alive, for what must not be sent twice.
-        Raises QueueFull. There is no Deferred here: an idle connection is the usual case, and nothing waits.
-        """
-        self._connect(server, attempt, fresh, careful)
+        self.forward = agent.connect

@@ -62,44 +62,51 @@ class Dialer:
             self._names = Names(address.host, reactor, resolve_interval)
 
     def connect(self, protocol: Protocol, failed: Failed) -> None:
-        """Connects `protocol`: its connectionMade() is the good news, `failed` gets the bad, in connect_timeout."""
+        """Connects `protocol`: its connectionMade() is the good news, `failed` gets the bad, in connect_timeout.
+
+        Neither is called before this returns.
+        """
         address = self._address
+        until = self._reactor.seconds() + self._timeout
         if address.kind == "unix":
             self._reactor.connectUNIX(address.path, _Dial(protocol, failed), timeout=self._timeout)
         elif address.kind == "builtin":
             port = self._builtins.get(address.host)
             if port is None:
-                failed(Failure(ConnectError(string=f"builtin:{address.host} does not listen yet")))
+                error = ConnectError(string=f"builtin:{address.host} does not listen yet")
+                self._reactor.callLater(0, failed, Failure(error))
                 return
-            self._connect_any(["127.0.0.1"], port, protocol, failed)
+            self._connect_any(["127.0.0.1"], port, until, protocol, failed)
         elif self._names is None:
-            self._connect_any([address.host], address.port, protocol, failed)
+            self._connect_any([address.host], address.port, until, protocol, failed)
         else:
-            self._connect_name(self._names, protocol, failed)
+            self._connect_name(self._names, until, protocol, failed)
 
-    def _connect_name(self, names: Names, protocol: Protocol, failed: Failed) -> None:
+    def _connect_name(self, names: Names, until: float, protocol: Protocol, failed: Failed) -> None:
         def resolved(found: Sequence[str]) -> None:
             if not found:
-                failed(Failure(DNSLookupError(self._address.host)))
+                self._reactor.callLater(0, failed, Failure(DNSLookupError(self._address.host)))
                 return
             # Connections in turn to all addresses of a name: so it is a balancer of its own.
             self._turn = (self._turn + 1) % len(found)
-            self._connect_any([*found[self._turn :], *found[: self._turn]], self._address.port, protocol, failed)
+            hosts = [*found[self._turn :], *found[: self._turn]]
+            self._connect_any(hosts, self._address.port, until, protocol, failed)
 
         names.addresses(resolved, lambda: failed(Failure(TimeoutError("name lookup"))), self._timeout)
 
-    def _connect_any(self, hosts: list[str], port: int, protocol: Protocol, failed: Failed) -> None:
-        """One address after the other, within connect_timeout for all."""
-        until = self._reactor.seconds() + self._timeout
+    def _connect_any(self, hosts: list[str], port: int, until: float, protocol: Protocol, failed: Failed) -> None:
+        """One address after the other; each has an equal part of the time left, so that one which is silent leaves
+        some to the others."""
 
         def next_one(reason: Failure) -> None:
             left = until - self._reactor.seconds()
             if hosts and left > 0:
-                self._reactor.connectTCP(hosts.pop(0), port, _Dial(protocol, next_one), timeout=left)
+                share = left / len(hosts)
+                self._reactor.connectTCP(hosts.pop(0), port, _Dial(protocol, next_one), timeout=share)
             else:
                 failed(reason)
 
-        self._reactor.connectTCP(hosts.pop(0), port, _Dial(protocol, next_one), timeout=self._timeout)
+        next_one(Failure(TimeoutError()))
 
 
 def _is_address(host: str) -> bool:

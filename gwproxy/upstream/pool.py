@@ -109,19 +109,26 @@ class Pool:
         else:
             connection.close()
 
+    def discard(self, connection: UpstreamConnection) -> None:
+        """`connection` is being closed: nobody gets it any more, and it counts until it is lost."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
     def lost(self, connection: UpstreamConnection) -> None:
         """`connection` is closed, whatever it was doing."""
         self._open -= 1
-        if connection in self.idle:
-            self.idle.remove(connection)
+        self.discard(connection)
         self._dial_for_waiters()
 
     def close(self) -> None:
-        """Keeps no idle connection from now on."""
+        """Keeps no idle connection from now on. Exchanges that are under way are served to their end."""
         self._closing = True
-        self._deadline.cancel()
         for connection in tuple(self.idle):
             connection.close()
+        if not self._waiters:
+            # Leaves no timer in the reactor; somebody may still come to wait.
+            self._deadline.cancel()
+            self._deadline = Deadline(self._reactor, self._expire_waiters)
 
     def _dial_for_waiters(self) -> None:
         while len(self._waiters) > self._dialing and self._open < self._options.max_connections:
@@ -143,9 +150,11 @@ class Pool:
         self._dialing -= 1
         self._open -= 1
         self._server.unreachable(self._reactor.seconds())
-        if self._waiters:
-            self._waiters.popleft()[0].connection_failed(connect_error(failure, self._server.label))
+        waiter = self._waiters.popleft()[0] if self._waiters else None
+        # Those who were here first come before what this waiter does next.
         self._dial_for_waiters()
+        if waiter is not None:
+            waiter.connection_failed(connect_error(failure, self._server.label))
 
     def _expire_waiters(self) -> None:
         now = self._reactor.seconds()

@@ -144,7 +144,10 @@ class UpstreamConnection(TwistedProtocol):
     def close(self) -> None:
         """Closes it at once. A server that has nothing to say any more needs no farewell."""
         self._receiver = None
+        self._out = None
         self._deadline.cancel()
+        # The transport tells of its loss in a later turn: until then nobody may get it (K1).
+        self._pool.discard(self)
         if not self.lost:
             self.transport.abortConnection()
 
@@ -171,20 +174,28 @@ class UpstreamConnection(TwistedProtocol):
     # The request
 
     def send(
-        self, method: bytes, target: bytes, headers: Headers, length: int | None, chunked: bool, receiver: Receiver
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        more: bytes,
+        length: int | None,
+        chunked: bool,
+        receiver: Receiver,
     ) -> None:
-        """Begins an exchange: `headers` are all but framing, which is made here and nowhere else (CORRECTNESS F11).
+        """Begins an exchange: `headers`, and `more` in lines ready to be written, are all fields but those of framing,
+        which are made here and nowhere else (CORRECTNESS F11).
 
         `length` is the body's in bytes, None without one; a body comes by send_body() and end_body(), but one of 0.
         """
         body_follows = chunked or bool(length)
-        head = method + b" " + target + b" HTTP/1.1\r\n" + fields(headers)
         if chunked:
-            head += b"Transfer-Encoding: chunked\r\n\r\n"
+            framing = b"Transfer-Encoding: chunked\r\n"
         elif length is not None:
-            head += b"Content-Length: %d\r\n\r\n" % length
+            framing = b"Content-Length: %d\r\n" % length
         else:
-            head += b"\r\n"
+            framing = b""
+        head = b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (method, target, fields(headers), more, framing)
         self._receiver = receiver
         self._method = method
         self._mode = HEAD
@@ -198,8 +209,8 @@ class UpstreamConnection(TwistedProtocol):
             # How fast the client sends is not the server's business: no deadline, unless the server takes nothing.
             self._deadline.clear()
         else:
-            self._write(head)
             self._deadline.set(self._seconds() + self._options.response_timeout)
+            self._write(head)
 
     def flush(self) -> None:
         """Sends the head, with what is there of the body: to be called once after send() with a body."""
@@ -249,7 +260,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def _rearm(self) -> None:
         """The deadline that fits what is awaited now."""
-        if self._mode != HEAD:
+        if self._mode != HEAD or self._write_paused:
             self._deadline.set(self._seconds() + self._options.idle_timeout)
         elif self._sending:
             self._deadline.clear()
@@ -302,8 +313,8 @@ class UpstreamConnection(TwistedProtocol):
                 end = data.find(END) + 4
                 if end < 4:
                     self._reader = ResponseHeadReader(self._options.max_response_header_size)
-                    if self._reader.feed(data) is None:
-                        return
+                    self._reader.feed(data)
+                    return
                 head_bytes, data = data[:end], data[end:]
             if len(head_bytes) > self._options.max_response_header_size:
                 raise BadResponse("the response head is too large")
@@ -403,12 +414,14 @@ class UpstreamConnection(TwistedProtocol):
     def _expired(self) -> None:
         if self._receiver is None:
             self.close()  # idle for keepalive_timeout
+        elif self._read_paused and self._mode != HEAD:
+            # The client is slow, not the server, which may take no more of the request because it cannot answer.
+            # resume_response() sets it again.
+            self._deadline.clear()
         elif self._write_paused:
             self._check_upload()
         elif self._mode == HEAD:
             self._fail(ResponseTimeout())
-        elif self._read_paused:
-            self._deadline.clear()  # the client is slow, not the server; resume_response() sets it again
         else:
             self._fail(UpstreamStalled("no byte of the response body for idle_timeout"))
 
