@@ -15,7 +15,7 @@ from tests.wire.kit.gateway import GatewayProcess
 from tests.wire.kit.mutations import cases, understood
 from tests.wire.kit.upstream import ScriptedUpstream, UpstreamConnection
 
-COUNT = int(os.environ.get("GWPROXY_SMUGGLING_CASES", "4000"))
+COUNT = int(os.environ.get("GWPROXY_SMUGGLING_CASES", "5000"))
 SEED = int(os.environ.get("GWPROXY_SMUGGLING_SEED", "2026"))
 
 # Refusals have these; 2xx and 404 are answers to requests that were understood.
