@@ -6,19 +6,25 @@ made on first use: the gateway's own leaves never ask.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from twisted.internet.interfaces import IProducer
 from twisted.python.failure import Failure
 from twisted.web import server
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers as WebHeaders
+from twisted.web.server import NOT_DONE_YET
 
 from gwproxy.edge.pull import PullToPush
-from gwproxy.errors import ClientGone
+from gwproxy.errors import ClientGone, Reason
+from gwproxy.filters.api import Reply
 from gwproxy.http.host import parse_host
 from gwproxy.http.request import RequestHead
+from gwproxy.http.response import BODILESS
 from gwproxy.http.target import Target, parse_target
 
 if TYPE_CHECKING:
@@ -37,7 +43,7 @@ class EdgeRequest(server.Request):
 
     def __init__(self, channel: EdgeChannel, head: RequestHead, judged: bool = True) -> None:
         """Raises BadTarget and BadHost, unless the head was refused already (not `judged`)."""
-        # Not super().__init__(): what it makes is made by __getattr__.
+        # Not super().__init__(): what it makes is made when it is first read, by _LAZY.
         self.channel = channel
         self.head = head
         self.method = head.method
@@ -52,16 +58,30 @@ class EdgeRequest(server.Request):
             if authority is not None and authority is not head.host:
                 self.host_name = parse_host(authority).name
 
-    def __getattr__(self, name: str) -> Any:
-        """What Twisted's __init__ and its channel would have set."""
-        make = _LAZY.get(name)
-        if make is None:
-            raise AttributeError(name)
-        value = self.__dict__[name] = make(self)
-        return value
-
     def __repr__(self) -> str:
         return f"<EdgeRequest {self.method!r} {self.uri!r}>"
+
+    def render(self, resrc: Any) -> None:
+        """Has a resource answer. As Twisted does it, but where it would make an error page of its own, ours is sent."""
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as unsupported:
+            self.refuse(Reply(405, [(b"Allow", b", ".join(sorted(unsupported.allowedMethods)))], reason=Reason.METHOD))
+            return
+        if body == NOT_DONE_YET:
+            return
+        if not isinstance(body, bytes):
+            raise TypeError(f"{resrc!r} rendered {type(body).__name__}, not bytes")
+        if body or self.method != b"HEAD":
+            self.setHeader(b"Content-Length", b"%d" % len(body))
+        self.write(body)
+        self.finish()
+
+    def refuse(self, reply: Reply) -> None:
+        """Answers with a reply of the gateway's in place of the resource's answer."""
+        self.finished = 1
+        self.exchange.produced_by(None)
+        self.exchange.reply(reply)
 
     # What a resource writes
 
@@ -89,6 +109,9 @@ class EdgeRequest(server.Request):
         if self.etag is not None:
             headers.append((b"ETag", self.etag))
         length = int(lengths[-1]) if lengths else None
+        kind = self.defaultContentType
+        if kind and length != 0 and self.code not in BODILESS and not response_headers.hasHeader(b"content-type"):
+            headers.append((b"Content-Type", kind))
         self.exchange.commit(self.code, self.code_message, headers, length, length)
 
     def finish(self) -> None:
@@ -168,21 +191,38 @@ def _cookies(request: EdgeRequest) -> dict[bytes, bytes]:
     return cookies
 
 
-_LAZY = {
+class _Lazy:
+    """An attribute that is made when it is first read."""
+
+    def __init__(self, name: str, make: Callable[[EdgeRequest], Any]) -> None:
+        self._name = name
+        self._make = make
+
+    def __get__(self, request: EdgeRequest, owner: type) -> Any:
+        value = request.__dict__[self._name] = self._make(request)
+        return value
+
+
+# What Twisted's __init__, its parsing and its channel would have set. Request bodies are not read for resources.
+_LAZY: Mapping[str, Callable[[Any], Any]] = {
     "requestHeaders": _request_headers,
     "responseHeaders": lambda request: WebHeaders(),
     "received_cookies": _cookies,
     "cookies": lambda request: [],
     "notifications": lambda request: [],
     "content": lambda request: BytesIO(),
-    "args": lambda request: {},
+    "args": lambda request: parse_qs(request.target.query, keep_blank_values=True),
     "client": lambda request: request.channel.transport.getPeer(),
     "host": lambda request: request.channel.transport.getHost(),
     "transport": lambda request: request.channel.transport,
-    "path": lambda request: request.target.path,
+    "path": lambda request: request.uri.partition(b"?")[0],
     "prepath": lambda request: [],
     "postpath": lambda request: [],
     "clientproto": lambda request: b"HTTP/1.%d" % request.head.minor,
     "_adapterCache": lambda request: {},
     "site": lambda request: request.channel.listener.site,
 }
+
+for _name, _make in _LAZY.items():
+    # Some of them are attributes of Twisted's class, too: __getattr__ would never be asked for those.
+    setattr(EdgeRequest, _name, _Lazy(_name, _make))

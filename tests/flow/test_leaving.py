@@ -167,7 +167,8 @@ def test_the_client_sends_its_fin(state: State, make_flow: MakeFlow) -> None:
         flow.client.reads_on()
         flow.upstream >> b"x" * (3 * BUFFER - 1)
     else:
-        flow.upstream >> {with_half_an_answer_head: HALF[20:] + b"lf", downloading: b"lf"}.get(state, OK)
+        rests: dict[State, bytes] = {with_half_an_answer_head: HALF[20:] + b"lf", downloading: b"lf"}
+        flow.upstream >> rests.get(state, OK)
     assert flow.client.was_closed
     assert flow.last["status"] == 200
 
