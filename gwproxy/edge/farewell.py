@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 PROCESSING: Final = b"HTTP/1.1 102 Processing\r\n\r\n"
+# The size of the next chunk, or of the last one, may begin with it (RFC 9112 section 7.1).
+LEADING_ZERO: Final = b"0"
 
 
 class _Connection(Protocol):
@@ -22,8 +24,9 @@ class HalfClosed:
 
     A shut sending side and a closed connection look the same: a FIN. Only to bytes do they answer differently, with a
     reset. So, if the answer takes longer than a moment, an interim 102 is sent, which every HTTP/1.1 client must take
-    (RFC 9110 section 15.2), and the socket is asked for an error some times afterwards. HTTP/1.0 clients know no
-    interim response: they are answered when the answer is there.
+    (RFC 9110 section 15.2), or, when the answer has begun, a zero that means nothing between two chunks; and the socket
+    is asked for an error some times afterwards. To HTTP/1.0 clients and within other bodies nothing can be said that
+    means nothing: the next byte of the response will find out.
     """
 
     # Seconds between looks: the first is before the probe, the second soon after it, for the 100 ms within which the
@@ -48,12 +51,15 @@ class HalfClosed:
         self._call = None
         connection = self._connection
         exchange = connection.exchange
-        if exchange is None or exchange.committed:
-            return  # what is written from now on finds out by itself
+        if exchange is None:
+            return
         if not self._looks:
-            if not exchange.head.minor:
+            if exchange.chunking:
+                connection.transport.write(LEADING_ZERO)
+            elif exchange.head.minor and not exchange.committed:
+                connection.transport.write(PROCESSING)
+            else:
                 return
-            connection.transport.write(PROCESSING)
         elif self._has_error():
             connection.transport.abortConnection()
             return

@@ -85,6 +85,11 @@ class Exchange(ExchangeFacts):
             self._transforms = []
         self._transforms.append(transform)
 
+    @property
+    def chunking(self) -> bool:
+        """Whether the response is on its way, and in chunks. Between two events it is between two chunks."""
+        return self._chunking and self._state == COMMITTED
+
     # From the head to the action
 
     def start(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from gwproxy.edge.farewell import PROCESSING, HalfClosed, Linger
+from gwproxy.edge.farewell import LEADING_ZERO, PROCESSING, HalfClosed, Linger
 
 
 class Connection:
@@ -18,7 +18,7 @@ class Connection:
 
     def __init__(self, minor: int = 1, sock: socket.socket | None = None) -> None:
         self.transport: Any = self
-        self.exchange: Any = SimpleNamespace(committed=False, head=SimpleNamespace(minor=minor))
+        self.exchange: Any = SimpleNamespace(committed=False, chunking=False, head=SimpleNamespace(minor=minor))
         self.did: list[Any] = []
         self._sock = sock
 
@@ -82,6 +82,16 @@ def test_nothing_is_asked_when_the_answer_is_under_way(over: str, clock: Clock) 
         connection.exchange = None
     clock.advance(1)
     assert (connection.did, clock.getDelayedCalls()) == ([], [])
+
+
+def test_between_two_chunks_something_can_be_asked(clock: Clock) -> None:
+    connection = Connection()
+    connection.exchange.committed = connection.exchange.chunking = True
+    half = HalfClosed(connection, clock)
+    for _ in range(100):
+        clock.advance(1)
+    assert connection.did == [LEADING_ZERO]
+    half.stop()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.kit.dead_ports import BlackHole
+from tests.wire.kit.dead_ports import BlackHole, RefusingPort
 from tests.wire.kit.gateway import GatewayProcess, running
 from tests.wire.kit.lines import Lines
 from tests.wire.kit.upstream import ScriptedUpstream, UpstreamConnection
@@ -21,12 +21,13 @@ def gateway(
     upstreams: dict[str, ScriptedUpstream], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GatewayProcess]:
     """In the place of the one of tests/wire."""
-    hole = BlackHole()
-    values = {"MAIN": upstreams["MAIN"].port, "BLACK_HOLE": hole.port}
+    refusing, hole = RefusingPort(), BlackHole()
+    values = {"MAIN": upstreams["MAIN"].port, "REFUSING": refusing.port, "BLACK_HOLE": hole.port}
     try:
         with running(CONFIG.read_text(), tmp_path_factory.mktemp("gateway"), values) as process:
             yield process
     finally:
+        refusing.close()
         hole.close()
 
 
