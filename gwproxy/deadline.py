@@ -81,6 +81,6 @@ def unsent(transport: Any) -> int:
         return 0
     try:
         (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
-    except OSError:
+    except (OSError, ValueError):  # not a kind of socket that tells; closed
         return 0
     return int(count)

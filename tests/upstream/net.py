@@ -29,7 +29,7 @@ class Wire(StringTransport):
 
     def take(self) -> bytes:
         """What was written since the last call."""
-        data: bytes = self.value()
+        data = self.io.getvalue()
         self.io = BytesIO()
         return data
 
