@@ -214,20 +214,17 @@ def list_items(value: bytes) -> Iterator[bytes]:
             yield item
 
 
+def _may_trail(name: bytes) -> bool:
+    """Neither framing, routing nor authentication (CORRECTNESS T2), nor forwarding fields and their twins with `_`:
+    there are servers that merge trailers into the head."""
+    return name.lower() not in NOT_IN_TRAILERS and REQUEST_KINDS[name] != Kind.FORWARDING
+
+
 def trailer_names(value: bytes | None) -> frozenset[bytes]:
     """The fields that a `Trailer` value announces and that may stand in a trailer section."""
-    if value is None:
-        return frozenset()
-    return frozenset(list_items(value)) - NOT_IN_TRAILERS
+    return frozenset() if value is None else frozenset(filter(_may_trail, list_items(value)))
 
 
 def allowed_trailers(trailers: Headers) -> Headers:
-    """The trailer fields without those that would change framing, routing or authentication (CORRECTNESS T2).
-
-    Forwarding fields and twins with `_` among them: there are servers that merge trailers into the head.
-    """
-    return [
-        pair
-        for pair in trailers
-        if pair[0].lower() not in NOT_IN_TRAILERS and REQUEST_KINDS[pair[0]] != Kind.FORWARDING
-    ]
+    """The trailer fields without those that may not stand there."""
+    return [pair for pair in trailers if _may_trail(pair[0])]
