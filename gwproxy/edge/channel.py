@@ -22,7 +22,7 @@ from gwproxy.edge.request import EdgeRequest
 from gwproxy.errors import ClientError, ClientGone, Draining, GatewayError, Overload
 from gwproxy.http.forwarded import PeerForwarding
 from gwproxy.http.framing import END, HeadReader
-from gwproxy.http.request import RequestHead
+from gwproxy.http.request import HeadMemory, RequestHead
 
 if TYPE_CHECKING:
     from gwproxy.edge.listener import Listener
@@ -61,6 +61,7 @@ class EdgeChannel(Protocol):
         self._patience = Patience(self)
         self._state = HEAD
         self._reader: HeadReader | None = None
+        self._memory = HeadMemory()
         self._buffer = b""  # arrived, and its turn has not come
         self._body: RequestBody | None = None
         self._body_paused = False
@@ -153,7 +154,7 @@ class EdgeChannel(Protocol):
         head = RequestHead()
         self.requests += 1
         try:
-            head.read(data, listener.limits)
+            head.read(data, listener.limits, self._memory)
             request = EdgeRequest(self, head)
         except ClientError as error:
             self.refuse(error, head)

@@ -23,7 +23,7 @@ from gwproxy.errors import (
     UnknownTransferCoding,
     UnknownVersion,
 )
-from gwproxy.http.headers import HOP_BY_HOP, REQUEST_KINDS, Headers, Kind, list_items
+from gwproxy.http.headers import HOP_BY_HOP, REQUEST_KINDS, Header, Headers, Kind, list_items
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([^\x00-\x20\x7f]+) HTTP/1\.([01])\r\n")
 _OTHER_VERSION = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [^\x00-\x20\x7f]+ HTTP/[0-9]+\.[0-9]+\r\n")
@@ -97,8 +97,11 @@ class RequestHead:
         """Whether a body follows, maybe an empty one."""
         return self.chunked or self.content_length is not None
 
-    def read(self, data: bytes, limits: HeadLimits) -> None:
-        """Parses and judges a whole head, up to and with its empty line. Raises ClientError."""
+    def read(self, data: bytes, limits: HeadLimits, memory: HeadMemory | None = None) -> None:
+        """Parses and judges a whole head, up to and with its empty line. Raises ClientError.
+
+        `memory` is of the connection, for heads that repeat; always with the same limits.
+        """
         match = _REQUEST_LINE.match(data)
         if match is None:
             raise self._no_request_line(data, limits)
@@ -114,6 +117,17 @@ class RequestHead:
             raise HeadTooLarge("too many bytes")
         if method in _NEVER_SERVED:
             raise MethodNotAllowed()
+        block = data[match.end() :]
+        if memory is not None and memory.recall(self, block):
+            return
+        self._parse(method, data)
+        if len(self.headers) + len(self.special) > limits.max_headers:
+            raise HeadTooLarge("too many fields")
+        self._judge(limits)
+        if memory is not None:
+            memory.remember(self, block)
+
+    def _parse(self, method: bytes, data: bytes) -> None:
         try:
             # Only its syntax is llhttp's business: a parser lives for one head, and bodies are read elsewhere.
             HttpRequestParser(self).feed_data(data if method in _KNOWN_TO_LLHTTP else b"GET" + data[len(method) :])
@@ -123,9 +137,6 @@ class RequestHead:
             raise BadTarget(str(error)) from None
         except HttpParserError as error:
             raise self._blame(str(error)) from None
-        if len(self.headers) + len(self.special) > limits.max_headers:
-            raise HeadTooLarge("too many fields")
-        self._judge(limits)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """For llhttp."""
@@ -246,3 +257,48 @@ class RequestHead:
             self.tracestate = None
         if b"via" in named:
             self.via = None
+
+
+class HeadMemory:
+    """The fields of the last request on a connection, and what they came to.
+
+    Clients repeat themselves: behind the request line, most heads on a connection are the same bytes as the one before.
+    Equal bytes mean the same, so they are neither parsed nor judged again.
+    """
+
+    __slots__ = ("_block", "_head", "_headers", "_keep_alive")
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._head = RequestHead()
+        self._headers: tuple[Header, ...] = ()
+        self._keep_alive = True
+
+    def remember(self, head: RequestHead, block: bytes) -> None:
+        """Keeps what was read of `block`. What exchanges change of a head is kept apart from it."""
+        self._block = block
+        self._head = head
+        self._headers = tuple(head.headers)
+        self._keep_alive = head.keep_alive
+
+    def recall(self, head: RequestHead, block: bytes) -> bool:
+        """Fills in `head` if `block` is the one remembered, in the same version of HTTP; says whether it did."""
+        before = self._head
+        if block != self._block or head.minor != before.minor:
+            return False
+        head.headers = list(self._headers)
+        head.keep_alive = self._keep_alive
+        head.host = before.host
+        head.content_length = before.content_length
+        head.chunked = before.chunked
+        head.expects_continue = before.expects_continue
+        head.upgrade = before.upgrade
+        head.has_more = before.has_more
+        head.te_trailers = before.te_trailers
+        head.trailer = before.trailer
+        head.forwarding = before.forwarding
+        head.request_id = before.request_id
+        head.traceparent = before.traceparent
+        head.tracestate = before.tracestate
+        head.via = before.via
+        return True

@@ -7,7 +7,7 @@ import re
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gwproxy.errors import BadResponse
-from gwproxy.http.headers import HOP_BY_HOP, RESPONSE_KINDS, Headers, Kind, list_items
+from gwproxy.http.headers import HOP_BY_HOP, RESPONSE_KINDS, Header, Headers, Kind, list_items
 
 # Three digits of 1xx to 5xx; the reason phrase may be missing or odd (CORRECTNESS M8).
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([^\r\n]*))?\r\n")
@@ -128,3 +128,30 @@ class ResponseHead:
         if self.chunked:
             return None
         return self.content_length
+
+
+class ResponseMemory:
+    """The last response head on a connection: servers repeat themselves as clients do (see HeadMemory)."""
+
+    __slots__ = ("_data", "_head", "_headers")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._head = ResponseHead()
+        self._headers: tuple[Header, ...] = ()
+
+    def read(self, data: bytes, max_headers: int) -> ResponseHead:
+        """The head in `data`, which holds until the next is read; its list of headers is the caller's to keep and edit.
+
+        Raises BadResponse.
+        """
+        head = self._head
+        if data == self._data:
+            head.headers = list(self._headers)
+            return head
+        head = ResponseHead()
+        head.read(data, max_headers)
+        self._data = data
+        self._head = head
+        self._headers = tuple(head.headers)
+        return head

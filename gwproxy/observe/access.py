@@ -52,14 +52,27 @@ _MAX_QUOTED = 1024
 _PROTOCOLS = {b"1.1": '"HTTP/1.1"', b"1.0": '"HTTP/1.0"', b"2": '"HTTP/2"', b"2.0": '"HTTP/2"'}
 
 
-class _Names(dict[str | None, str]):
-    """Names from the configuration, quoted once each; null for none."""
+# Route, upstream, server, status, whether it is the upstream's, reason, filter.
+_Outcome = tuple[str | None, str | None, str | None, int, bool, str | None, str | None]
 
-    def __missing__(self, name: str | None) -> str:
+
+class _Outcomes(dict[_Outcome, str]):
+    """How an exchange may have ended, as the middle of a line: few ways, all named by the configuration."""
+
+    def __missing__(self, outcome: _Outcome) -> str:
         if len(self) >= _MAX_QUOTED:
             self.clear()
-        quoted = self[name] = quote(name[:_MAX_WORD]) if name else "null"
-        return quoted
+        route, upstream, server, status, from_upstream, reason, filter_name = outcome
+        text = self[outcome] = (
+            f',"route":{_name(route)},"upstream":{_name(upstream)},"server":{_name(server)},"status":{status}'
+            f',"by":"{"upstream" if from_upstream else "gateway"}","reason":{_name(reason)}'
+            f',"filter":{_name(filter_name)}'
+        )
+        return text
+
+
+def _name(name: str | None) -> str:
+    return quote(name[:_MAX_WORD]) if name else "null"
 
 
 class _Words(dict[bytes | None, str]):
@@ -85,7 +98,7 @@ class AccessLog:
         self._write = sink.write
         self._wall = wall
         self._stamp = Stamp()
-        self._names = _Names()
+        self._outcomes = _Outcomes()
         self._words = _Words()
         self._line = {"json": self._json, "combined": self._combined}[form]
 
@@ -94,13 +107,21 @@ class AccessLog:
         self._write(self._line(exchange))
 
     def _json(self, exchange: FinishedExchange) -> bytes:
-        names = self._names
         words = self._words
         took = exchange.ended - exchange.started
         upstream_took = exchange.upstream_seconds
         route = exchange.route
         reason = exchange.reason
         principal = exchange.principal
+        outcome = self._outcomes[
+            None if route is None else route.name,
+            exchange.upstream_name,
+            exchange.server_label,
+            exchange.status,
+            exchange.from_upstream,
+            None if reason is None else logged_reason(reason, exchange.detail),
+            exchange.filter_name,
+        ]
         return (
             f'{{"ts":"{self._stamp(self._wall() - took)}"'
             f',"id":{quote(exchange.request_id[:_MAX_WORD])}'
@@ -109,13 +130,7 @@ class AccessLog:
             f',"host":{words[exchange.host]}'
             f',"path":{quote(mask_target(exchange.target[:_MAX_PATH].decode("latin-1")))}'
             f',"protocol":{_PROTOCOLS.get(exchange.version) or _protocol(exchange.version)}'
-            f',"route":{"null" if route is None else names[route.name]}'
-            f',"upstream":{names[exchange.upstream_name]}'
-            f',"server":{names[exchange.server_label]}'
-            f',"status":{exchange.status}'
-            f',"by":{_BY_UPSTREAM if exchange.from_upstream else _BY_GATEWAY}'
-            f',"reason":{"null" if reason is None else names[logged_reason(reason, exchange.detail)]}'
-            f',"filter":{names[exchange.filter_name]}'
+            f"{outcome}"
             f',"ms":{took * 1000:.3f}'
             f',"upstream_ms":{"null" if upstream_took is None else f"{upstream_took * 1000:.3f}"}'
             f',"bytes_in":{exchange.bytes_in}'
@@ -147,9 +162,6 @@ class AccessLog:
             _escaped((exchange.header(b"user-agent") or b"-")[:_MAX_TEXT]),
         )
 
-
-_BY_UPSTREAM = '"upstream"'
-_BY_GATEWAY = '"gateway"'
 
 # Everything but printable ASCII, the quotation mark and the backslash, as nginx writes it: \x22.
 _ESCAPES = [bytes((code,)) if 32 <= code < 127 and code not in b'"\\' else b"\\x%02X" % code for code in range(256)]

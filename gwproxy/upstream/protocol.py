@@ -30,7 +30,7 @@ from gwproxy.errors import (
 )
 from gwproxy.http.framing import END, ChunkedDecoder, ResponseHeadReader
 from gwproxy.http.headers import Headers
-from gwproxy.http.response import ResponseHead
+from gwproxy.http.response import ResponseHead, ResponseMemory
 from gwproxy.http.writing import chunk, fields, last_chunk
 from gwproxy.upstream.failures import is_clean_end
 
@@ -95,6 +95,7 @@ class UpstreamConnection(TwistedProtocol):
         self._mode = HEAD
         self._left = 0  # bytes of a counted body that are still to come
         self._reader: ResponseHeadReader | None = None
+        self._memory = ResponseMemory()
         self._decoder: ChunkedDecoder | None = None
         self._keep_alive = False
         self._informational = 0
@@ -318,8 +319,7 @@ class UpstreamConnection(TwistedProtocol):
                 head_bytes, data = data[:end], data[end:]
             if len(head_bytes) > self._options.max_response_header_size:
                 raise BadResponse("the response head is too large")
-            head = ResponseHead()
-            head.read(head_bytes, self._options.max_response_headers)
+            head = self._memory.read(head_bytes, self._options.max_response_headers)
             if head.status >= 200:
                 self._begin_body(head, data)
                 return

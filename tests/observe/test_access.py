@@ -156,7 +156,7 @@ def test_what_clients_vary_does_not_fill_the_memory(written: Any, finished: Call
     log = log_of(written)
     for number in range(3000):
         log.log(finished(host=b"h%d" % number, upstream_name=f"u{number}"))
-    assert max(len(log._words), len(log._names)) <= access._MAX_QUOTED
+    assert max(len(log._words), len(log._outcomes)) <= access._MAX_QUOTED
     assert [json.loads(line)["host"] for line in written.lines()] == [f"h{number}" for number in range(3000)]
 
 
