@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from twisted.web.resource import IResource
 
 from gwproxy.edge.static import ResourceAction
+from tests.flow.kit.fixtures import MakeFlow, make_flow
 from tests.flow.kit.flow import Flow
 
-
-@pytest.fixture
-def make_flow() -> Iterator[Callable[..., Flow]]:
-    """`make_flow(route="timeout = 1s")`: see tests.flow.kit. What a test leaves unfinished fails it."""
-    made: list[Flow] = []
-
-    def make(**parts: Any) -> Flow:
-        made.append(Flow(**parts))
-        return made[-1]
-
-    yield make
-    for flow in made:
-        flow.settle()
+__all__ = ["make_flow", "serve"]
 
 
 @pytest.fixture
-def serve(make_flow: Callable[..., Flow]) -> Callable[[IResource], Flow]:
+def serve(make_flow: MakeFlow) -> Callable[[IResource], Flow]:
     """`serve(resource)`: a gateway that renders this tree below `/mounted/`."""
 
     def make(resource: IResource) -> Flow:

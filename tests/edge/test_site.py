@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from twisted.web.resource import IResource, getChildForRequest
 
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
-
-MakeFlow = Callable[..., Flow]
 
 ROUTES = """
 [route:a]

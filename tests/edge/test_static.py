@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
 from tests.flow.kit.wire import BUFFER
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def flow(folder: Path, make_flow: Callable[..., Flow]) -> Flow:
+def flow(folder: Path, make_flow: MakeFlow) -> Flow:
     return make_flow(more=f"[route:files]\npath = /files/\nstatic = {folder}\n")
 
 

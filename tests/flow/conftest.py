@@ -2,31 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from tests.flow.kit.fixtures import MakeFlow, flow, make_flow
 
-import pytest
-
-from tests.flow.kit.flow import Flow
-
-MakeFlow = Callable[..., Flow]
-
-
-@pytest.fixture
-def make_flow() -> Iterator[MakeFlow]:
-    """`make_flow(route="timeout = 1s", filters={...})`: a gateway. What a test leaves unfinished fails it."""
-    made: list[Flow] = []
-
-    def make(**parts: Any) -> Flow:
-        made.append(Flow(**parts))
-        return made[-1]
-
-    yield make
-    for flow in made:
-        flow.settle()
-
-
-@pytest.fixture
-def flow(make_flow: MakeFlow) -> Flow:
-    """A gateway with nothing special."""
-    return make_flow()
+__all__ = ["MakeFlow", "flow", "make_flow"]

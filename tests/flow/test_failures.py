@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.error import TimeoutError
 
 from gwproxy.config import ConfigErrors
-from tests.flow.conftest import MakeFlow
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

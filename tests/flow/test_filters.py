@@ -8,7 +8,7 @@ from twisted.logger import LogEvent, eventAsText
 
 from gwproxy.filters.api import Exchange, Reply
 from gwproxy.http.headers import set_header
-from tests.flow.conftest import MakeFlow
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.scripted import Scripted, Upper, Waiting, breaks
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.flow.conftest import MakeFlow
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
 from tests.flow.kit.scripted import Scripted
 from tests.flow.kit.wire import BUFFER

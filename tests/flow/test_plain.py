@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flow.conftest import MakeFlow
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
 
 GET = b"GET /a?b=%20c HTTP/1.1\r\nHost: a.test\r\nX-A: 1\r\n\r\n"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.flow.conftest import MakeFlow
+from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
 from tests.flow.kit.wire import BUFFER
 

@@ -31,6 +31,8 @@ GATEWAY: Final = IPv4Address("TCP", "192.0.2.1", 8080)
 CLIENT: Final = IPv4Address("TCP", "192.0.2.7", 40000)
 
 CONFIG: Final = """\
+[gateway]
+{gateway}
 [listen:http]
 endpoint = tcp:8080
 {listen}
@@ -76,12 +78,13 @@ class _NoOptions:
 
 
 class Flow:
-    """A gateway and those it talks to. `listen`, `upstream` and `route` are more lines of those sections, `more` other
-    sections. `filters` are the route's, by name, in order."""
+    """A gateway and those it talks to. `gateway`, `listen`, `upstream` and `route` are more lines of those sections,
+    `more` is other sections. `filters` are the route's, by name, in order."""
 
     def __init__(
         self,
         *,
+        gateway: str = "",
         listen: str = "",
         servers: str = "http://192.0.2.10:80",
         upstream: str = "",
@@ -97,7 +100,13 @@ class Flow:
         sections = "".join(f"[filter:{name}]\ntype = {name}\n" for name in self.filters)
         names = ", ".join(self.filters)
         text = CONFIG.format(
-            listen=listen, servers=servers, upstream=upstream, route=route, more=sections + more, filters=names
+            gateway=gateway,
+            listen=listen,
+            servers=servers,
+            upstream=upstream,
+            route=route,
+            more=sections + more,
+            filters=names,
         )
         options = {name: filter_type.options_class for name, filter_type in made.items()}
         config = parse(text.encode(), "gw.ini", environ={}, filter_types=options)
