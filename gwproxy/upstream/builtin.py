@@ -68,7 +68,7 @@ class BuiltinServices:
         """Starts each service once."""
         for name in names:
             if name not in self.ports:
-                site = _Site(SERVICES[name](), parsePOSTFormSubmission=False)
+                site = _Site(SERVICES[name](), parsePOSTFormSubmission=False, reactor=reactor)
                 port = reactor.listenTCP(0, site, interface="127.0.0.1")
                 self._listening.append(port)
                 self.ports[name] = port.getHost().port

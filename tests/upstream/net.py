@@ -48,8 +48,8 @@ class Net:
         self.reactor: Any = MemoryReactorClock()
         address = ServerAddress("tcp", "127.0.0.1", 9001)
         self.options = UpstreamOptions(servers=(address,), **options)
-        dialer = Dialer(address, self.reactor, self.options.connect_timeout, self.options.resolve_interval, {})
-        self.server = Server(address, self.options, dialer, self.reactor)
+        self.dialer = Dialer(address, self.reactor, self.options.connect_timeout, self.options.resolve_interval, {})
+        self.server = Server(address, self.options, self.dialer, self.reactor)
         self.pool = self.server.pool
         self._answered = 0
 
