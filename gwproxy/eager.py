@@ -1,4 +1,4 @@
-"""Writing at once instead of with the reactor's next turn.
+"""Short ways between a protocol and its socket: writing at once, and reading without detours.
 
 Twisted's sockets collect what is written, ask the reactor to watch for room, and send in its next turn: four calls into
 the kernel and a trip through the event loop where one `send` would do. Nearly always there is room. So the bytes are
@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 
 
@@ -44,3 +47,29 @@ class _Eager:
             return
         if sent < len(data):
             transport.write(data[sent:])
+
+
+def read_directly(transport: Any, protocol: Protocol) -> None:
+    """Hands what the reactor finds on the socket straight to `protocol`, by the contract of IReadDescriptor.doRead.
+
+    Only where the protocol is the transport's own: not through TLS.
+    """
+    if not isinstance(transport, Connection) or transport.protocol is not protocol:
+        return
+    receive = transport.socket.recv
+    size = transport.bufferSize
+    deliver = protocol.dataReceived
+
+    def doRead() -> ConnectionDone | ConnectionLost | None:
+        try:
+            data = receive(size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        deliver(data)
+        return None
+
+    transport.doRead = doRead  # type: ignore[method-assign]  # one socket's, where a subclass would need a port of its own

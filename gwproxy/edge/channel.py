@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gwproxy.eager import eager_writer
+from gwproxy.eager import eager_writer, read_directly
 from gwproxy.edge.body import HELD, RequestBody
 from gwproxy.edge.farewell import HalfClosed, Linger
 from gwproxy.edge.patience import Patience
@@ -83,6 +83,7 @@ class EdgeChannel(Protocol):
             set_no_delay(True)
         self.transport.registerProducer(self, True)
         self.write = eager_writer(self.transport)
+        read_directly(self.transport, self)
         if self.overload:
             self.refuse(Overload())
         else:
@@ -159,7 +160,7 @@ class EdgeChannel(Protocol):
         except ClientError as error:
             self.refuse(error, head)
             return
-        if listener.closes_after(self.requests, self._made):
+        if listener.ends_connections and listener.closes_after(self.requests, self._made):
             head.keep_alive = False
         if head.chunked or head.content_length:
             self._state = BODY

@@ -30,6 +30,8 @@ class Listener(Factory):
         self.limits = HeadLimits(options.max_header_size, options.max_headers, options.max_target, options.underscores)
         self.channels: set[EdgeChannel] = set()
         self.draining = False
+        # Whether connections end before their clients end them: asked for each request.
+        self.ends_connections = bool(options.keepalive_requests or options.keepalive_max_age)
         self.port: int | None = None  # where it listens, for X-Forwarded-Port; None on a unix socket
         self._by_address: Counter[str] = Counter()
 
@@ -82,7 +84,7 @@ class Listener(Factory):
 
     def drain(self) -> None:
         """Closes idle connections now, the others after their answer."""
-        self.draining = True
+        self.draining = self.ends_connections = True
         for channel in tuple(self.channels):
             if channel.exchange is not None:
                 channel.exchange.head.keep_alive = False  # its answer says so, if the head is yet to come (K10)

@@ -80,7 +80,7 @@ class EdgeRequest(server.Request):
     def refuse(self, reply: Reply) -> None:
         """Answers with a reply of the gateway's in place of the resource's answer."""
         self.finished = 1
-        self.exchange.produced_by(None)
+        self.exchange.producer = None
         self.exchange.reply(reply)
 
     # What a resource writes

@@ -38,7 +38,7 @@ class ResourceAction:
         request.postpath = segments[count:]
         request.exchange = exchange
         exchange.reason = Reason.STATIC
-        exchange.produced_by(request)
+        exchange.producer = request
         request.render(getChildForRequest(self._resource, request))
 
 
@@ -49,7 +49,7 @@ class Refusal(Resource):
 
     def render(self, request: EdgeRequest) -> int:
         """404, as an error page of the gateway."""
-        request.exchange.produced_by(None)
+        request.exchange.producer = None
         request.finished = 1
         request.exchange.reply(Reply(404, reason=Reason.NO_FILE))
         return NOT_DONE_YET

@@ -30,6 +30,9 @@ _OTHER_VERSION = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [^\x00-\x20\x7f
 
 # llhttp knows some forty methods by name; for others it is shown a GET, since only the name differs.
 _KNOWN_TO_LLHTTP = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"})
+
+# Larger heads are rare, and a client that idles must not hold so much of the memory (SCORECARD C5).
+MAX_REMEMBERED = 4096
 _NEVER_SERVED = frozenset({b"CONNECT", b"TRACE"})
 
 # Connection options that name no field to be removed, or one that is removed anyway.
@@ -92,11 +95,6 @@ class RequestHead:
         self.tracestate: bytes | None = None
         self.via: bytes | None = None
 
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows, maybe an empty one."""
-        return self.chunked or self.content_length is not None
-
     def read(self, data: bytes, limits: HeadLimits, memory: HeadMemory | None = None) -> None:
         """Parses and judges a whole head, up to and with its empty line. Raises ClientError.
 
@@ -124,7 +122,7 @@ class RequestHead:
         if len(self.headers) + len(self.special) > limits.max_headers:
             raise HeadTooLarge("too many fields")
         self._judge(limits)
-        if memory is not None:
+        if memory is not None and len(block) <= MAX_REMEMBERED:
             memory.remember(self, block)
 
     def _parse(self, method: bytes, data: bytes) -> None:

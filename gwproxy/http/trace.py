@@ -39,11 +39,6 @@ def new_trace_id(getrandbits: Callable[[int], int]) -> str:
     return f"{getrandbits(128) or 1:032x}"
 
 
-def new_span_id(getrandbits: Callable[[int], int]) -> str:
-    """A parent id for what this hop sends on, never all zeros."""
-    return f"{getrandbits(64) or 1:016x}"
-
-
-def format_traceparent(trace_id: str, parent_id: str, flags: str) -> bytes:
-    """A traceparent of version 00. Unknown flags of a later version are the caller's to mask."""
-    return f"00-{trace_id}-{parent_id}-{flags}".encode("ascii")
+def begin_traceparent(trace_id: str, getrandbits: Callable[[int], int]) -> bytes:
+    """The traceparent of a trace that begins at this hop: a span of its own, and not sampled."""
+    return b"00-%b-%016x-00" % (trace_id.encode("ascii"), getrandbits(64) or 1)

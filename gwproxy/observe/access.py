@@ -80,6 +80,7 @@ class _Words(dict[bytes | None, str]):
 
     def __missing__(self, word: bytes | None) -> str:
         if word is None:
+            self[None] = "null"
             return "null"
         if len(word) > _MAX_TEXT:
             return quote(word[:_MAX_TEXT].decode("latin-1"))

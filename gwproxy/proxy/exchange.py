@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from gwproxy.errors import ClientGone, GatewayError, InternalError, RouteTimeout, Source
+from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
 from gwproxy.filters.api import BodyTransform, Reply, Verdict
 from gwproxy.filters.chain import FilterChain
 from gwproxy.http.headers import Headers
@@ -43,17 +43,17 @@ class Exchange(ExchangeFacts):
         "_chunking",
         "_keep_alive",
         "_out",
-        "_producer",
         "_state",
         "_transforms",
         "_waiting",
+        "producer",
     )
 
     def __init__(self, request: Request, downstream: Downstream, route: Route | None, settings: ProxySettings) -> None:
         ExchangeFacts.__init__(self, request, downstream, route, settings)
         self._chain: FilterChain | None = None if route is None else route.filters
         self._state = FILTERING
-        self._producer: Producer | None = None
+        self.producer: Producer | None = None  # who is at work on the response
         self._waiting: Deferred[Verdict] | None = None
         self._transforms: list[BodyTransform] | None = None
         # Written together when the event that brought it is over: see flush().
@@ -108,7 +108,7 @@ class Exchange(ExchangeFacts):
                 verdict.addCallbacks(self._decided, self._undecided)
                 return
             if verdict is not None:
-                self.reply(verdict)
+                self._answer(verdict)
                 return
         self._act(route)
 
@@ -117,7 +117,7 @@ class Exchange(ExchangeFacts):
         if self._state != FILTERING:
             return
         if verdict is not None:
-            self.reply(verdict)
+            self._answer(verdict)
         elif self.route is not None:
             self._act(self.route)
 
@@ -126,6 +126,15 @@ class Exchange(ExchangeFacts):
             return  # cancelled by _drop_work(), which knows why
         self._waiting = None
         self.crash("a filter's on_request", failure)
+
+    def _answer(self, reply: Reply) -> None:
+        """Answers with what a filter made, which may be nothing that can be written."""
+        try:
+            if reply.body is not None:
+                memoryview(reply.body)  # raises for a str, before anything is written
+            self.reply(reply)
+        except Exception:
+            self.crash("a filter's reply")
 
     def _act(self, route: Route) -> None:
         self._state = FORWARDING
@@ -136,10 +145,6 @@ class Exchange(ExchangeFacts):
             self.fail(error)
         except Exception:
             self.crash("the route's action")
-
-    def produced_by(self, producer: Producer | None) -> None:
-        """Who is at work on the response now."""
-        self._producer = producer
 
     # The response
 
@@ -194,9 +199,18 @@ class Exchange(ExchangeFacts):
                 declared = None
                 length = None if length != 0 else 0
         self._keep_alive = self.head.keep_alive and (self.downstream.body_complete() or self._rest_at_hand())
-        head, self._chunking, self._keep_alive = response_head(
-            self, phrase, length, declared, self._keep_alive, hop, dated
-        )
+        try:
+            head, self._chunking, self._keep_alive = response_head(
+                self, phrase, length, declared, self._keep_alive, hop, dated
+            )
+        except Exception:
+            if self.reason is Reason.INTERNAL and not self.filter_depth:
+                raise
+            # A filter left what cannot be written. Which one, nobody knows: none of them has another say.
+            self.filter_depth = 0
+            self._transforms = None
+            self.crash("what filters made of the response")
+            return
         self._state = COMMITTED
         # A filter may have made it a status that has no body: what came as one would be taken for the next response.
         self._body_open = length != 0 and self.status not in BODILESS and self.method != b"HEAD"
@@ -204,7 +218,7 @@ class Exchange(ExchangeFacts):
 
     def _rest_at_hand(self) -> bool:
         """A reply of our own leaves the request body unread: what is here already is read, else the connection ends."""
-        return self._producer is None and self.downstream.body_at_hand()
+        return self.producer is None and self.downstream.body_at_hand()
 
     def informational(self, status_line: bytes, lines: bytes) -> None:
         """Passes a 1xx on, before the commit, to clients that may know them (RFC 9110 section 15.2)."""
@@ -242,7 +256,7 @@ class Exchange(ExchangeFacts):
                 return  # a transform failed
         if self._chunking:
             self._out.append(last_chunk(trailers))
-        self._producer = None
+        self.producer = None
         self.flush()
         self._finish()
         self.downstream.response_done(self._keep_alive)
@@ -310,7 +324,7 @@ class Exchange(ExchangeFacts):
             self.downstream.abort()
 
     def _drop_work(self) -> None:
-        producer, self._producer = self._producer, None
+        producer, self.producer = self.producer, None
         if producer is not None:
             producer.cancel()
         waiting, self._waiting = self._waiting, None
@@ -331,10 +345,10 @@ class Exchange(ExchangeFacts):
 
     def pause_response(self) -> None:
         """The client does not take the response as fast as it comes."""
-        if self._producer is not None:
-            self._producer.pause_response()
+        if self.producer is not None:
+            self.producer.pause_response()
 
     def resume_response(self) -> None:
         """It does again."""
-        if self._producer is not None:
-            self._producer.resume_response()
+        if self.producer is not None:
+            self.producer.resume_response()

@@ -155,9 +155,10 @@ class Attempt:
         self._server = picked
         exchange.server_label = picked.label
         exchange.tries += 1
-        exchange.produced_by(self)
+        exchange.producer = self
         picked.active += 1
-        careful = exchange.method not in _SAFE or exchange.head.has_body
+        head = exchange.head
+        careful = exchange.method not in _SAFE or head.chunked or head.content_length is not None
         try:
             self._forward.client.forward(picked, self, self._fresh, careful)
         except GatewayError as error:
@@ -194,10 +195,8 @@ class Attempt:
                 return
             method, target, headers = outgoing.method, outgoing.target, outgoing.headers
         head = exchange.head
-        body_follows = head.has_body and head.content_length != 0
-        more = hop_lines(exchange)
-        connection.send(method, target, headers, more, head.content_length, head.chunked, self)
-        if body_follows:
+        connection.send(method, target, headers, hop_lines(exchange), head.content_length, head.chunked, self)
+        if head.chunked or head.content_length:
             self._body_started = True
             exchange.downstream.start_body(self)
             connection.flush()
@@ -303,7 +302,7 @@ class Attempt:
     def _try(self, server: Server | None, error: GatewayError) -> None:
         """Another attempt, from the untouched request. If there is no other server, what is told is `error`."""
         exchange = self._exchange
-        exchange.produced_by(None)
+        exchange.producer = None
         try:
             Attempt(self._forward, exchange, self._target, self._tried).start(server)
         except NoServer:

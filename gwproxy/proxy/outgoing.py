@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gwproxy.http.headers import Headers, trailer_names
+from gwproxy.http.trace import begin_traceparent
 from gwproxy.http.writing import fields
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def hop_lines(exchange: Exchange) -> bytes:
         forwarding = fields(peer.appended(host, exchange.prior, exchange.client_ip))
     via = settings.via_lines[head.minor] if head.via is None else settings.via_line(head.minor, head.via)
     if exchange.traceparent is None:
-        # Begun here, and not sampled: who samples is a matter of tracing.
-        trace = b"00-%b-%016x-00" % (exchange.trace_id.encode("ascii"), settings.getrandbits(64) or 1)
+        trace = begin_traceparent(exchange.trace_id, settings.getrandbits)
     else:
         trace = exchange.traceparent
     lines = b"%bX-Request-ID: %b\r\ntraceparent: %b\r\n" % (via, exchange.request_id.encode("ascii"), trace)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol as TwistedProtocol
@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from gwproxy.config.model import UpstreamOptions
 from gwproxy.deadline import Deadline, unsent
-from gwproxy.eager import eager_writer
+from gwproxy.eager import eager_writer, read_directly
 from gwproxy.errors import (
     BadResponse,
     ClientError,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from gwproxy.upstream.pool import Pool
+    from gwproxy.upstream.receiver import Receiver
 
 # 1xx responses that one exchange may bring: Early Hints come in ones and twos (CORRECTNESS E4).
 MAX_INFORMATIONAL: Final = 8
@@ -47,34 +48,6 @@ HEAD: Final = 0
 COUNTED: Final = 1
 CHUNKED: Final = 2
 UNTIL_CLOSE: Final = 3
-
-
-class Receiver(Protocol):
-    """Who sent a request and wants its response. The end and the failure are final; one of them comes, and once."""
-
-    def response_informational(self, head: ResponseHead) -> None:
-        """A 1xx other than 101."""
-
-    def response_head(self, head: ResponseHead, length: int | None) -> None:
-        """The final response's head; `length` of its body, None if only its end will tell."""
-
-    def response_data(self, data: bytes) -> None:
-        """A piece of the body."""
-
-    def response_flush(self) -> None:
-        """All that one read brought is told: pass it on now."""
-
-    def response_end(self, trailers: Headers) -> None:
-        """The response is complete. The connection is no longer the receiver's."""
-
-    def response_failed(self, error: GatewayError) -> None:
-        """There will be no more of it. The connection is closed."""
-
-    def upload_pause(self) -> None:
-        """The server does not take the body as fast as it comes: write no more of it."""
-
-    def upload_resume(self) -> None:
-        """It goes on."""
 
 
 @implementer(IPushProducer)
@@ -120,6 +93,7 @@ class UpstreamConnection(TwistedProtocol):
             set_no_delay(True)
         self.transport.registerProducer(self, True)
         self._write = eager_writer(self.transport)
+        read_directly(self.transport, self)
         self._pool.connected(self)
 
     def rest(self, timeout: float) -> None:

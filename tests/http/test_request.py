@@ -39,7 +39,7 @@ def read(
 def test_the_request_line_is_taken_apart() -> None:
     head = read(line=b"GET /a%20b?c HTTP/1.1")
     assert (head.method, head.target, head.minor, head.host) == (b"GET", b"/a%20b?c", 1, b"a")
-    assert head.keep_alive and not head.has_body and not head.headers
+    assert head.keep_alive and not head.chunked and head.content_length is None and not head.headers
 
 
 def test_h5_h11_plain_fields_stay_as_received_and_in_order() -> None:
@@ -178,10 +178,10 @@ def test_f4_http_1_0_has_no_transfer_encoding() -> None:
 
 def test_b8_the_framing_is_read() -> None:
     chunked = read(b"transfer-encoding: Chunked\r\n", line=b"POST / HTTP/1.1")
-    assert chunked.chunked and chunked.has_body and chunked.content_length is None
+    assert chunked.chunked and chunked.content_length is None
     counted = read(b"CONTENT-LENGTH:\t5 \r\n", line=b"GET / HTTP/1.1")
-    assert counted.content_length == 5 and counted.has_body and not counted.chunked
-    assert read(b"Content-Length: 0\r\n").has_body
+    assert counted.content_length == 5 and not counted.chunked
+    assert read(b"Content-Length: 0\r\n").content_length == 0
     assert not chunked.headers and not counted.headers
 
 

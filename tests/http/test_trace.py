@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from gwproxy.http.trace import NOT_SAMPLED, SAMPLED, format_traceparent, new_span_id, new_trace_id, parse_traceparent
+from gwproxy.http.trace import begin_traceparent, new_trace_id, parse_traceparent
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
@@ -47,8 +47,10 @@ def test_an_invalid_traceparent_is_none(value: bytes) -> None:
 
 def test_a_new_trace_is_valid() -> None:
     getrandbits = random.Random(1).getrandbits
-    trace_id, span_id = new_trace_id(getrandbits), new_span_id(getrandbits)
-    assert parse_traceparent(format_traceparent(trace_id, span_id, SAMPLED)) == (trace_id, span_id, SAMPLED)
+    trace_id = new_trace_id(getrandbits)
+    trace = parse_traceparent(begin_traceparent(trace_id, getrandbits))
+    assert trace is not None
+    assert (trace.trace_id, trace.flags) == (trace_id, "00")
 
 
 @pytest.mark.parametrize("bits", [0, 1])
@@ -56,6 +58,6 @@ def test_ids_are_never_all_zeros_and_keep_their_leading_ones(bits: int) -> None:
     def getrandbits(count: int) -> int:
         return bits
 
-    value = format_traceparent(new_trace_id(getrandbits), new_span_id(getrandbits), NOT_SAMPLED)
+    value = begin_traceparent(new_trace_id(getrandbits), getrandbits)
     assert value == b"00-%032x-%016x-00" % (1, 1)
     assert parse_traceparent(value) is not None
