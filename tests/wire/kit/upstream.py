@@ -77,6 +77,10 @@ class UpstreamConnection:
         """Until the test opens the gate, which it must."""
         assert gate.wait(PATIENCE), "the test never opened the gate"
 
+    def wait_for_more(self, seconds: float) -> bool:
+        """Whether bytes, or an end, come within this time."""
+        return bool(self._reader.unread or select.select([self._socket], [], [], seconds)[0])
+
     def wait_ended(self) -> str:
         """Until the other side ends the connection, reading and dropping what comes; how it ended."""
         try:
