@@ -6,7 +6,6 @@ read to its declared end, not a byte more. Its receiver is told either the end o
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +32,7 @@ from gwproxy.http.headers import Headers
 from gwproxy.http.response import ResponseHead, ResponseMemory
 from gwproxy.http.writing import chunk, fields, last_chunk
 from gwproxy.upstream.failures import is_clean_end
+from gwproxy.upstream.liveness import looks_open
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -101,20 +101,8 @@ class UpstreamConnection(TwistedProtocol):
         self._deadline.set(self._seconds() + timeout)
 
     def looks_alive(self) -> bool:
-        """Whether the server has not closed it meanwhile, as far as the kernel knows. Costs a system call.
-
-        Asked before a request that must not be sent twice: its reactor may not have come to read the close yet.
-        """
-        handle = getattr(self.transport, "getHandle", lambda: None)()
-        if not isinstance(handle, socket.socket):
-            return not self.lost
-        try:
-            handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False  # closed, or unasked bytes
+        """Whether the server has not closed it meanwhile, as far as the kernel knows. Costs a system call."""
+        return not self.lost and looks_open(self.transport)
 
     def close(self) -> None:
         """Closes it at once. A server that has nothing to say any more needs no farewell."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwproxy.errors import BadResponse
-from gwproxy.http.response import ResponseHead
+from gwproxy.http.response import ResponseHead, ResponseMemory
 
 
 def read(lines: bytes = b"", line: bytes = b"HTTP/1.1 200 OK", max_headers: int = 100) -> ResponseHead:
@@ -232,3 +232,42 @@ def test_b3_noise_is_a_head_or_a_bad_response(data: bytes) -> None:
         head.read(data + b"\r\n\r\n", 100)
     except BadResponse:
         pass
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: 1\r\n\r\n",
+                b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\nA: 1\r\n\r\n",
+                b"HTTP/1.1 304 x\r\nDate: now\r\nConnection: close\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\nVia: v\r\n\r\n",
+                b"HTTP/1.1 999 OK\r\n\r\n",
+                b"\r\n\r\n",
+            ]
+        )
+    )
+)
+def test_a_connection_reads_each_head_as_if_it_were_the_first(heads: list[bytes]) -> None:
+    memory = ResponseMemory()
+    for data in [head for head in heads for _ in range(2)]:
+        alone = ResponseHead()
+        try:
+            alone.read(data, 100)
+        except BadResponse:
+            with pytest.raises(BadResponse):
+                memory.read(data, 100)
+            continue
+        found = memory.read(data, 100)
+        assert {name: getattr(found, name) for name in ResponseHead.__slots__} == {
+            name: getattr(alone, name) for name in ResponseHead.__slots__
+        }
+        found.headers.append((b"Mine", b"only"))
+
+
+def test_a_repeated_head_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = ResponseMemory()
+    data = b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n"
+    memory.read(data, 100)
+    monkeypatch.setattr(ResponseHead, "on_header", None)
+    assert memory.read(data, 100).headers == [(b"A", b"1")]

@@ -154,3 +154,25 @@ class Recorder:
     def upload_resume(self) -> None:
         self._tell()
         self.uploading.append("resume")
+
+
+def connected(net: Net) -> Wire:
+    """A connection in use, of which nothing is asked yet."""
+    net.pool.wait(Waiting())
+    return net.accept()
+
+
+def ask(
+    wire: Wire,
+    method: bytes = b"GET",
+    *,
+    headers: Headers | None = None,
+    length: int | None = None,
+    chunked: bool = False,
+    receiver: Any = None,
+) -> Any:
+    """Sends a request head over the connection. Gives its receiver."""
+    receiver = receiver or Recorder()
+    wire.protocol.send(method, b"/a?b", headers or [(b"Host", b"h")], b"Via: v\r\n", length, chunked, receiver)
+    wire.protocol.flush()
+    return receiver
