@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IProducer
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.error import UnsupportedMethod
-from twisted.web.http import datetimeToString
+from twisted.web.http import NOT_MODIFIED, datetimeToString
 from twisted.web.http_headers import Headers as WebHeaders
 from twisted.web.server import NOT_DONE_YET
 
@@ -112,7 +112,9 @@ class EdgeRequest(server.Request):
         kind = self.defaultContentType
         if kind and length != 0 and self.code not in BODILESS and not response_headers.hasHeader(b"content-type"):
             headers.append((b"Content-Type", kind))
-        self.exchange.commit(self.code, self.code_message, headers, length, length)
+        # Twisted says 0, which would be the length of what the client has (RFC 9110 section 8.6).
+        declared = None if self.code == NOT_MODIFIED else length
+        self.exchange.commit(self.code, self.code_message, headers, length, declared)
 
     def finish(self) -> None:
         """IRequest: the response is whole."""

@@ -14,6 +14,8 @@ from twisted.web.static import File
 
 from gwproxy.errors import Reason
 from gwproxy.filters.api import Reply
+from gwproxy.http.ranges import parse_ranges
+from gwproxy.http.target import safe_location
 
 if TYPE_CHECKING:
     from gwproxy.edge.request import EdgeRequest
@@ -49,9 +51,7 @@ class Refusal(Resource):
 
     def render(self, request: EdgeRequest) -> int:
         """404, as an error page of the gateway."""
-        request.exchange.producer = None
-        request.finished = 1
-        request.exchange.reply(Reply(404, reason=Reason.NO_FILE))
+        request.refuse(Reply(404, reason=Reason.NO_FILE))
         return NOT_DONE_YET
 
 
@@ -74,10 +74,10 @@ class Folder(File):
 
     def getChild(self, path: bytes, request: EdgeRequest) -> IResource:
         """The child of this name, or a refusal."""
-        if path.startswith(b".") or b"/" in path or b"\0" in path or b"\\" in path:
+        if path.startswith(b".") or b"/" in path or b"\0" in path or b"\\" in path or not _is_utf8(path):
             return self.childNotFound
         child: IResource = super().getChild(path, request)
-        if isinstance(child, Folder) and not child.is_inside():
+        if isinstance(child, Folder) and not (child.is_inside() and child.is_readable_kind()):
             return self.childNotFound
         return child
 
@@ -86,17 +86,32 @@ class Folder(File):
         real = os.path.realpath(self.path)
         return real == self._top or real.startswith(self._top + os.sep)
 
+    def is_readable_kind(self) -> bool:
+        """Whether it is a file or a folder. To open a FIFO or a device could stop the whole gateway."""
+        return bool(self.isfile() or self.isdir())
+
     def directoryListing(self) -> IResource:
         """For File: a folder without an index."""
         return self.childNotFound
+
+    def redirect(self, request: EdgeRequest) -> int:
+        """For File: a folder asked for without its slash. Twisted would repeat the target, `//host` too (N13)."""
+        target = request.target
+        location = safe_location(target.raw_path) + b"/" + (b"?" + target.query if target.has_query else b"")
+        request.refuse(Reply(302, [(b"Location", location)], b"", reason=Reason.STATIC))
+        return NOT_DONE_YET
 
     def render_GET(self, request: EdgeRequest) -> Any:
         """The file, a part of it, or 304 when the client has it (RFC 9110 section 13)."""
         self.restat(False)
         if self.isfile():
-            etag = b'"%x-%x"' % (int(self.getModificationTime() * 1e6), self.getsize())
+            size = self.getsize()
+            etag = b'"%x-%x"' % (int(self.getModificationTime() * 1e6), size)
             if _settle_conditions(request, etag):
                 return b""
+            if not _settle_ranges(request, size):
+                request.refuse(Reply(416, [(b"Content-Range", b"bytes */%d" % size)], reason=Reason.NO_FILE))
+                return NOT_DONE_YET
         return super().render_GET(request)
 
     render_HEAD = render_GET
@@ -115,6 +130,29 @@ def _settle_conditions(request: EdgeRequest, etag: bytes) -> bool:
     return request.setETag(etag) is CACHED
 
 
+def _settle_ranges(request: EdgeRequest, size: int) -> bool:
+    """False: the file has none of the ranges asked for. Twisted is left with those that it has."""
+    headers = request.requestHeaders
+    values = headers.getRawHeaders(b"range", [])
+    if not values:
+        return True
+    ranges = parse_ranges(values[0], size) if len(values) == 1 and request.method == b"GET" else None
+    if ranges is None:
+        headers.removeHeader(b"range")
+    elif ranges:
+        headers.setRawHeaders(b"range", [b"bytes=" + b",".join(b"%d-%d" % each for each in ranges)])
+    return ranges != []
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def static_action(folder: Path, mount: str) -> ResourceAction:
     """The action of a `static = DIR` route."""
-    return ResourceAction(Folder(str(folder)), mount.encode())
+    # A file of unknown type is not to be taken for a page, as Twisted's text/html would have it.
+    return ResourceAction(Folder(str(folder), defaultType="application/octet-stream"), mount.encode())

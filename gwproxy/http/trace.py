@@ -14,8 +14,6 @@ _TRACEPARENT = re.compile(
     rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]*)?"
 )
 
-SAMPLED = "01"
-NOT_SAMPLED = "00"
 
 
 class TraceParent(NamedTuple):
