@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from gwproxy import testing
 from gwproxy.filters import api
+from tests.wire.kit.gateway import GatewayProcess
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -61,6 +62,42 @@ def test_it_is_found_configured_and_run(site: Path, tmp_path: Path) -> None:
     }
     refused = drive(site, tmp_path, "type = api_version\nversions = 1, 2", "3")
     assert (refused["status"], refused["filter"], refused["sent"]) == (400, "versions", [])
+
+
+GATEWAY = """\
+[log]
+access = off
+error = error.log
+security = off
+[listen:http]
+endpoint = tcp:@PORT@:interface=127.0.0.1
+[upstream:echo]
+servers = builtin:echo
+[route:api]
+path = /
+upstream = echo
+filters = versions
+[filter:versions]
+type = api_version
+versions = 1, 2
+"""
+
+
+def test_a_gateway_serves_with_it(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{ROOT}")
+    gateway = GatewayProcess(GATEWAY, tmp_path, {})
+    try:
+        gateway.start()
+        with gateway.connect() as client:
+            served = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nAPI-Version: 1\r\n\r\n")
+            refused = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nAPI-Version: 3\r\n\r\n")
+            # The echo service writes names in its own way.
+            assert ["Api-Version", "1"] in json.loads(served.body)["headers"]
+        assert json.loads(refused.body)["reason"] == "unknown_version"
+        assert gateway.stop() == 0
+        assert not gateway.tracebacks(), gateway.output()
+    finally:
+        gateway.kill()
 
 
 def test_its_options_are_checked_with_file_and_line(site: Path, tmp_path: Path) -> None:

@@ -132,11 +132,11 @@ class Flow:
 
     def connect(self, address: IPv4Address = CLIENT) -> Peer:
         """Another client."""
-        channel: Any = self.listener.buildProtocol(address)
+        channel = self.listener.buildProtocol(address)
         wire = Wire(self.clock, channel, address, GATEWAY)
         peer = Peer(self.clock, wire)
         self.clients.append(peer)
-        channel.makeConnection(wire)
+        wire.open()
         peer.turn()
         return peer
 
@@ -167,7 +167,7 @@ class Flow:
         wire = Wire(self.clock, protocol, address, GATEWAY)
         peer = Peer(self.clock, wire)
         self.upstreams.append(peer)
-        protocol.makeConnection(wire)
+        wire.open()
         peer.turn()
         return peer
 

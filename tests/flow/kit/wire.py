@@ -114,6 +114,10 @@ class Wire:
 
     # For the peer
 
+    def open(self) -> None:
+        """The connection is made."""
+        self._protocol.makeConnection(self)
+
     def deliver(self, data: bytes) -> None:
         """Bytes of the peer's, or its FIN."""
         self._waiting.append(data)

@@ -1,0 +1,208 @@
+"""From a configuration to a gateway; and what only the build can find wrong with one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+
+from gwproxy.build import Builder, Gateway, check
+from gwproxy.config import Config, ConfigMistake, parse
+from gwproxy.config.options import option
+from gwproxy.config.values import text
+from gwproxy.edge.static import ResourceAction
+from gwproxy.filters.api import Exchange, FilterContext, Reply
+from gwproxy.filters.registry import FilterType
+from gwproxy.proxy.answers import RedirectAction, RespondAction
+from gwproxy.proxy.forward import Forward
+from gwproxy.runtime.keep import Keeper
+
+TEXT = """\
+[gateway]
+via = edge-1
+server_header = own
+trusted_proxies = 10.0.0.0/8
+[listen:http]
+endpoint = tcp:8080
+[upstream:users]
+servers = http://192.0.2.1:80 weight=2, unix:/run/users.sock
+[upstream:echo]
+servers = builtin:echo
+[route:users]
+path = /users/
+upstream = users
+filters = one, two
+[route:echo]
+path = /echo/
+upstream = echo
+[route:files]
+path = /files/
+static = .
+[route:hello]
+path = /hello
+respond = 200 hello
+[route:old]
+path = /old/
+redirect = 308 https://example.com$uri
+[filter:one]
+type = noting
+[filter:two]
+type = noting
+say = two
+[filter:unused]
+type = noting
+"""
+
+
+@attrs.frozen
+class Options:
+    say: str = option(text, default="", doc="How it fails.")
+
+
+class Noting:
+    def __init__(self, options: Options, context: FilterContext) -> None:
+        self.options = options
+        self.context = context
+
+    def on_request(self, exchange: Exchange) -> Reply | None:
+        return None
+
+
+class Made:
+    """A filter type that remembers what it made, and fails as its option says."""
+
+    def __init__(self) -> None:
+        self.filters: list[Noting] = []
+
+    def factory(self, options: Options, context: FilterContext) -> object:
+        if options.say == "mistake":
+            raise ConfigMistake("does not fit", "say")
+        if options.say == "section":
+            raise ConfigMistake("does not fit at all")
+        if options.say == "crash":
+            raise ValueError("on purpose")
+        if options.say == "nothing":
+            return object()
+        made = Noting(options, context)
+        self.filters.append(made)
+        return made
+
+    @property
+    def types(self) -> dict[str, FilterType]:
+        return {"noting": FilterType("noting", "a test", Options, self.factory)}
+
+
+def config_of(source: str) -> Config:
+    return parse(source.encode(), "gw.ini", environ={}, filter_types={"noting": Options})
+
+
+def build(source: str = TEXT) -> tuple[Gateway, Made, Any]:
+    made, reactor = Made(), MemoryReactorClock()
+    observer: Any = None
+    builder = Builder(config_of(source), reactor, Keeper(), observer, {}, made.types)
+    gateway = builder.build(3)
+    assert not builder.mistakes
+    return gateway, made, reactor
+
+
+def test_everything_of_the_file_is_there() -> None:
+    gateway, _, _ = build()
+    assert {route.name: type(route.action) for route in gateway.routes} == {
+        "users": Forward,
+        "echo": Forward,
+        "files": ResourceAction,
+        "hello": RespondAction,
+        "old": RedirectAction,
+    }
+    assert [upstream.name for upstream in gateway.upstreams] == ["users", "echo"]
+    assert [(server.label, server.weight) for server in gateway.upstreams[0].servers] == [
+        ("192.0.2.1:80", 2),
+        ("unix:/run/users.sock", 1),
+    ]
+    assert gateway.builtins == {"echo"}
+    assert (gateway.generation.number, gateway.generation.in_flight) == (3, 0)
+    settings = gateway.site.settings
+    assert (settings.via, settings.own_server, "10.1.2.3" in settings.trusted) == (b"edge-1", True, True)
+
+
+def test_a_filter_is_made_once_and_with_its_options() -> None:
+    gateway, made, reactor = build()
+    assert [(each.context.name, each.options.say) for each in made.filters] == [
+        ("one", ""),
+        ("two", "two"),
+        ("unused", ""),
+    ]
+    assert made.filters[0].context.reactor is reactor
+    users, echo = gateway.routes[:2]
+    assert not users.filters.empty and echo.filters.empty
+
+
+def test_building_touches_no_network() -> None:
+    _, _, reactor = build()
+    assert not (reactor.tcpServers or reactor.tcpClients or reactor.unixServers or reactor.unixClients)
+    assert not reactor.getDelayedCalls()
+
+
+def test_closing_closes_what_is_idle() -> None:
+    gateway, _, _ = build()
+    gateway.close()
+    for upstream in gateway.upstreams:
+        assert all(server.idle == 0 for server in upstream.servers)
+
+
+def mistakes(source: str) -> list[str]:
+    return [str(mistake) for mistake in check(config_of(source), Made().types)]
+
+
+def test_a_good_file_has_no_mistakes() -> None:
+    assert mistakes(TEXT) == []
+
+
+HEAD = "[listen:http]\nendpoint = tcp:8080\n"
+
+
+@pytest.mark.parametrize(
+    ("say", "told"),
+    [
+        ("mistake", "gw.ini:5: [filter:f] does not fit"),
+        ("section", "gw.ini:3: [filter:f] does not fit at all"),
+        ("crash", "gw.ini:3: [filter:f] its factory failed: ValueError: on purpose"),
+        (
+            "nothing",
+            "gw.ini:3: [filter:f] object provides none of the hooks on_request, on_attempt, on_response, on_done",
+        ),
+    ],
+)
+def test_a_filter_that_cannot_be_made(say: str, told: str) -> None:
+    assert mistakes(f"{HEAD}[filter:f]\ntype = noting\nsay = {say}\n") == [told]
+
+
+TIE = """\
+[route:one]
+path = /a/{id}
+respond = 200
+[route:two]
+path = /a/{name}
+respond = 200
+"""
+
+
+def test_routes_that_tie() -> None:
+    assert mistakes(HEAD + TIE) == ["gw.ini:7: [route:two] takes the same requests as [route:one], with the same rank"]
+
+
+def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
+    bad = "[filter:f]\ntype = noting\nsay = crash\n"
+    found = mistakes(f"{HEAD}{TIE}filters = f\n{bad}[filter:g]\ntype = noting\nsay = mistake\n")
+    assert [line.split(" ")[0] for line in found] == ["gw.ini:7:", "gw.ini:10:", "gw.ini:15:"]
+
+
+def test_the_installed_types_are_the_default() -> None:
+    source = f"{HEAD}[filter:h]\ntype = headers\n"
+    from gwproxy.filters.registry import filter_types
+
+    types = {name: each.options_class for name, each in filter_types().items()}
+    config = parse(source.encode(), "gw.ini", environ={}, filter_types=types)
+    assert len(check(config)) == 1
