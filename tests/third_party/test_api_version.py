@@ -91,8 +91,8 @@ def test_a_gateway_serves_with_it(site: Path, tmp_path: Path, monkeypatch: pytes
         with gateway.connect() as client:
             served = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nAPI-Version: 1\r\n\r\n")
             refused = client.ask(b"GET / HTTP/1.1\r\nHost: a\r\nAPI-Version: 3\r\n\r\n")
-            # The echo service writes names in its own way.
-            assert ["Api-Version", "1"] in json.loads(served.body)["headers"]
+        # The echo service writes names in its own way.
+        assert ["Api-Version", "1"] in json.loads(served.body)["headers"]
         assert json.loads(refused.body)["reason"] == "unknown_version"
         assert gateway.stop() == 0
         assert not gateway.tracebacks(), gateway.output()
