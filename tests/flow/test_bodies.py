@@ -239,6 +239,21 @@ def test_an_early_answer_reaches_a_client_that_still_sends(flow: Flow) -> None:
     flow.logged(status=401, reason=None)
 
 
+def test_an_early_answer_while_the_server_holds_the_upload_up(flow: Flow) -> None:
+    field, piece, _ = COUNTED
+    flow.client >> post(field)
+    flow.upstream << post(field)
+    flow.upstream.stops_reading()
+    flow.client >> piece >> piece
+    assert flow.client.is_paused
+    flow.upstream >> OK
+    flow.client << OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert flow.upstream.is_gone
+    assert not flow.client.is_paused and flow.client.wire.held_back == 0
+    flow.client.shuts()
+    assert flow.client.was_closed
+
+
 def test_a_client_that_sends_for_ever_after_an_early_answer_is_cut(flow: Flow) -> None:
     field, piece, _ = COUNTED
     flow.client >> post(field)

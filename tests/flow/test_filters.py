@@ -10,6 +10,7 @@ from gwproxy.filters.api import Exchange, Reply
 from gwproxy.http.headers import set_header
 from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.scripted import Scripted, Upper, Waiting, breaks
+from tests.flow.kit.wire import BUFFER
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
@@ -154,6 +155,68 @@ def test_the_drain_ends_while_a_filter_waits(make_flow: MakeFlow) -> None:
     assert waiting.cancelled == 1
     flow.client.refused(503, "draining", closes=True)
     assert flow.last["reason"] == "draining"
+
+
+def test_a_reply_to_a_body_that_still_comes(make_flow: MakeFlow) -> None:
+    """CORRECTNESS B3: the client gets its answer though it still sends, and the connection ends with it."""
+    flow = make_flow(filters={"denies": replies()})
+    flow.client >> POST + b"bo"
+    flow.client.refused(401, "no_token", closes=True)
+    flow.client >> b"dy" + GET
+    flow.client << b""
+    assert flow.client.wire.shut and not flow.client.is_gone
+    flow.client.shuts()
+    assert flow.client.was_closed
+    assert len(flow.log) == 1
+
+
+def test_a_reply_to_a_body_that_is_here_keeps_the_connection(make_flow: MakeFlow) -> None:
+    flow = make_flow(filters={"denies": replies()})
+    flow.client >> POST + b"body" + POST + b"body"
+    assert flow.client.take().count(b"HTTP/1.1 401 Unauthorized") == 2
+    assert not flow.client.is_gone
+
+
+def test_a_large_body_waits_for_the_filter(make_flow: MakeFlow) -> None:
+    waiting = Waiting()
+    flow = make_flow(filters={"waits": waiting})
+    size = 3 * BUFFER
+    flow.client >> POST.replace(b"4", b"%d" % size)
+    for _ in range(3):
+        flow.client >> b"x" * BUFFER
+    assert flow.client.is_paused and flow.client.wire.held_back == size - BUFFER
+    waiting.decides()
+    assert flow.upstream.take().endswith(b"\r\n\r\n" + b"x" * size)
+    flow.upstream >> OK
+    flow.client << OK
+
+
+def test_a_large_body_and_a_filter_that_replies_at_last(make_flow: MakeFlow) -> None:
+    waiting = Waiting()
+    flow = make_flow(filters={"waits": waiting})
+    flow.client >> POST.replace(b"4", b"%d" % (3 * BUFFER))
+    flow.client >> b"x" * BUFFER >> b"x" * BUFFER
+    assert flow.client.is_paused
+    waiting.decides(Reply(403, detail="not_you"))
+    flow.client.refused(403, "not_you", closes=True)
+    assert not flow.client.is_paused and flow.client.wire.held_back == 0
+    flow.client.shuts()
+
+
+@pytest.mark.parametrize("hook", ["attempt", "response"])
+def test_a_defect_while_a_body_comes(hook: str, make_flow: MakeFlow, logged_errors: list[LogEvent]) -> None:
+    flow = make_flow(filters={"broken": Scripted(**{hook: breaks})})
+    flow.client >> POST + b"bo"
+    upstream = flow.upstream
+    if hook == "response":
+        upstream >> OK
+    assert upstream.is_gone
+    flow.client.refused(500, "internal", closes=True)
+    flow.client >> b"dy"
+    flow.client.shuts()
+    assert flow.client.was_closed
+    assert len(logged_errors) == 1
+    logged_errors.clear()
 
 
 def test_a_verdict_that_comes_too_late_changes_nothing(make_flow: MakeFlow) -> None:
