@@ -171,11 +171,6 @@ class ListenOptions:
     )
     max_headers: int = option(values.integer(1), default=100, doc="Header lines of a request. More end in 431.")
     max_target: int = option(values.size(16), default=8 << 10, doc="Bytes of a request target. Longer ones end in 414.")
-    max_pipeline: int = option(
-        values.integer(1),
-        default=16,
-        doc="Requests of one connection that may wait while the one before is answered; then it is read no further.",
-    )
     keepalive_requests: int = option(
         values.integer(), default=0, doc="Requests of one connection, after which it is closed. 0: no bound."
     )

@@ -49,7 +49,6 @@ idle_timeout = 2s
 max_header_size = 1k
 max_headers = 3
 max_target = 4k
-max_pipeline = 5
 keepalive_requests = 6
 keepalive_max_age = 7s
 underscores = reject
@@ -120,7 +119,7 @@ def test_every_key_of_the_contract(load_text: Load, tmp_path: Path) -> None:
     assert (listen.max_connections, listen.max_connections_per_address, listen.min_body_rate) == (1, 2, 1024)
     assert (listen.header_timeout, listen.idle_timeout) == (1.0, 2.0)
     assert (listen.max_header_size, listen.max_headers, listen.max_target) == (1024, 3, 4096)
-    assert (listen.max_pipeline, listen.keepalive_requests, listen.keepalive_max_age) == (5, 6, 7.0)
+    assert (listen.keepalive_requests, listen.keepalive_max_age) == (6, 7.0)
     assert listen.underscores is Underscores.REJECT
 
     upstream = config.upstreams["users"]
