@@ -73,6 +73,25 @@ class Waiting(Scripted):
         self.verdicts.pop(0).callback(verdict)
 
 
+def replies(status: int = 401) -> Scripted:
+    return Scripted(request=lambda exchange: Reply(status, [(b"X-Why", b"no")], detail="no_token"))
+
+
+def marks(name: bytes) -> Scripted:
+    """A filter that writes its name wherever it can."""
+
+    def in_request(exchange: Exchange) -> None:
+        exchange.headers.append((b"X-Request", name))
+
+    def in_attempt(exchange: Exchange) -> None:
+        exchange.outgoing.headers.append((b"X-Attempt", name))
+
+    def in_response(exchange: Exchange) -> None:
+        exchange.response_headers.append((b"X-Response", name))
+
+    return Scripted(request=in_request, attempt=in_attempt, response=in_response)
+
+
 class Breaks(Exception):
     """What a broken hook raises."""
 
