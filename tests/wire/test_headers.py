@@ -194,6 +194,27 @@ def test_h3_no_upstream_deletes_what_the_gateway_sets(
     assert b"theirs" not in value
 
 
+def test_h3_messages_that_repeat_on_a_connection_mean_the_same(
+    own_client: RawClient, upstream: ScriptedUpstream
+) -> None:
+    """What the gateway made of one, filters' work too, is not in the next."""
+    upstream.handler = respond(answer(b"X-Kept: 1", b"X-Secret: 2", b"Connection: x-secret", b"Via: 1.1 a"))
+    raw = request(b"X-A: 1", b"X-Secret: 2", b"Connection: x-secret", b"Via: 1.1 b", b"TE: trailers")
+    sent: list[dict[bytes, list[bytes]]] = []
+    for lines in [raw, raw, raw, request(b"X-A: 2"), raw]:
+        response = own_client.ask(lines)
+        fields = [(name, value) for name, value in response.headers if name.lower() not in (b"date", b"x-request-id")]
+        assert sorted(fields) == [
+            *[(b"Content-Length", b"2"), (b"Server", b"gwproxy"), (b"Via", b"1.1 a, 1.1 inner")],
+            *[(b"X-Answered", b"yes"), (b"X-Kept", b"1")],
+        ]
+        headers = upstream.requests[-1].headers
+        sent.append({name: headers.all(name) for name, _ in headers if name not in (b"X-Request-ID", b"traceparent")})
+    assert sent[0] == sent[1] == sent[2] == sent[4]
+    assert sent[0][b"Via"] == [b"1.1 b, 1.1 inner"]
+    assert (sent[3][b"X-A"], sent[3][b"Via"], sent[3][b"X-User-Id"]) == ([b"2"], [b"1.1 inner"], [b"u-1"])
+
+
 # H4: trailers are wanted
 
 
