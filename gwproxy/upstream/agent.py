@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http_headers import Headers as WebHeaders
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IClientRequest, IResponse
 from zope.interface import implementer
 
 from gwproxy.config.addresses import ServerAddress
@@ -69,9 +69,10 @@ class UpstreamAgent:
         for name, values in (headers or WebHeaders()).getAllRawHeaders():
             if name.lower() not in (b"host", b"content-length", b"transfer-encoding", b"connection"):
                 fields += [(name, value) for value in values]
-        exchange = _AgentExchange(method, target.encode("ascii"), fields, bodyProducer)
+        server = self._server(address)
+        exchange = _AgentExchange(server, method, uri, target.encode("ascii"), fields, bodyProducer)
         try:
-            self.connect(self._server(address), exchange, False, method not in (b"GET", b"HEAD"))
+            self.connect(server, exchange, False, method not in (b"GET", b"HEAD"))
         except GatewayError as error:
             return fail(error)
         return exchange.response
@@ -94,11 +95,16 @@ class UpstreamAgent:
 class _AgentExchange:
     """One request of IAgent: a waiter, a receiver, and the consumer that its body producer writes to."""
 
-    def __init__(self, method: bytes, target: bytes, headers: Headers, producer: IBodyProducer | None) -> None:
+    def __init__(
+        self, server: Server, method: bytes, uri: bytes, target: bytes, headers: Headers, producer: IBodyProducer | None
+    ) -> None:
+        self._server = server
         self._method = method
+        self._uri = uri
         self._target = target
         self._headers = headers
         self._producer: Any = producer  # zope interfaces are no types for attribute access
+        self._producing = False
         self._connection: UpstreamConnection | None = None
         self._received: AgentResponse | None = None
         self._over = False
@@ -106,9 +112,6 @@ class _AgentExchange:
 
     def connection_ready(self, connection: UpstreamConnection) -> None:
         """For the pool."""
-        if self._over:
-            connection.close()
-            return
         self._connection = connection
         producer = self._producer
         chunked = producer is not None and producer.length == UNKNOWN_LENGTH
@@ -117,6 +120,7 @@ class _AgentExchange:
             length = 0
         connection.send(self._method, self._target, self._headers, b"", length, chunked, self)
         if chunked or length:
+            self._producing = True
             producer.startProducing(self).addCallbacks(lambda _: self._body_sent(), self._body_failed)
             connection.flush()
 
@@ -130,20 +134,50 @@ class _AgentExchange:
             self._connection.send_body(data)
 
     def _body_sent(self) -> None:
+        self._producing = False
         if self._connection is not None:
             self._connection.end_body([])
 
     def _body_failed(self, failure: Failure) -> None:
+        self._producing = False
         if not self._over:
             self.abort()
-            self._fail(failure)
+            self._tell(failure)
 
     def abort(self) -> None:
         """Ends it here; the connection cannot be used again."""
-        self._over = True
-        connection, self._connection = self._connection, None
+        if self._over:
+            return
+        connection = self._connection
+        self._end()
         if connection is not None:
             connection.close()
+        else:
+            self._server.pool.leave(self)
+
+    def _end(self) -> None:
+        """Nothing is sent or received any more."""
+        self._over = True
+        self._connection = None
+        if self._producing:
+            self._producing = False
+            self._producer.stopProducing()
+
+    def _tell(self, failure: Failure) -> None:
+        if self._received is not None:
+            self._received.end(Failure(ResponseFailed([failure])))
+        else:
+            self.response.errback(failure)
+
+    def pause(self) -> None:
+        """For who reads the body. After its end the connection is somebody else's."""
+        if self._connection is not None:
+            self._connection.pause_response()
+
+    def resume(self) -> None:
+        """The same."""
+        if self._connection is not None:
+            self._connection.resume_response()
 
     # Receiver
 
@@ -151,8 +185,7 @@ class _AgentExchange:
         """Of no use here."""
 
     def response_head(self, head: ResponseHead, length: int | None) -> None:
-        assert self._connection is not None
-        self._received = AgentResponse(head, length, self._connection, self.abort)
+        self._received = AgentResponse(head, length, self, SentRequest(self._method, self._uri, self._headers))
         self.response.callback(self._received)
 
     def response_data(self, data: bytes) -> None:
@@ -163,55 +196,60 @@ class _AgentExchange:
         """Nothing is held here."""
 
     def response_end(self, trailers: Headers) -> None:
-        self._over = True
-        self._connection = None
+        self._end()
         assert self._received is not None
         self._received.end(Failure(ResponseDone()))
 
     def response_failed(self, error: GatewayError) -> None:
-        self._connection = None
         if not self._over:
-            self._over = True
-            self._fail(Failure(error))
-
-    def _fail(self, failure: Failure) -> None:
-        if self._producer is not None:
-            self._producer.stopProducing()
-        if self._received is not None:
-            self._received.end(Failure(ResponseFailed([failure])))
-        elif not self.response.called:
-            self.response.errback(failure)
+            self._end()
+            self._tell(Failure(error))
 
     def upload_pause(self) -> None:
-        self._producer.pauseProducing()
+        if self._producing:
+            self._producer.pauseProducing()
 
     def upload_resume(self) -> None:
-        self._producer.resumeProducing()
+        if self._producing:
+            self._producer.resumeProducing()
+
+
+@implementer(IClientRequest)
+class SentRequest:
+    """What a response says of its request."""
+
+    def __init__(self, method: bytes, uri: bytes, headers: Headers) -> None:
+        self.method = method
+        self.absoluteURI = uri
+        self.headers = web_headers(headers)
+
+
+def web_headers(headers: Headers) -> WebHeaders:
+    """Fields as Twisted's."""
+    found = WebHeaders()
+    for name, value in headers:
+        found.addRawHeader(name, value)
+    return found
 
 
 @implementer(IResponse)
 class AgentResponse:
     """A response as treq and Agent's users know it. Its body waits, and its server with it, until deliverBody()."""
 
-    request = None
     previousResponse = None
 
-    def __init__(
-        self, head: ResponseHead, length: int | None, connection: UpstreamConnection, abort: Callable[[], None]
-    ) -> None:
+    def __init__(self, head: ResponseHead, length: int | None, exchange: _AgentExchange, request: SentRequest) -> None:
         self.version = (b"HTTP", 1, head.minor)
         self.code = head.status
         self.phrase = head.reason
-        self.headers = WebHeaders()
-        for name, value in head.headers:
-            self.headers.addRawHeader(name, value)
+        self.headers = web_headers(head.headers)
         self.length: Any = UNKNOWN_LENGTH if length is None else length
-        self._connection = connection
-        self._abort = abort
+        self.request = request
+        self._exchange = exchange
         self._protocol: TwistedProtocol | None = None
         self._early: list[bytes] = []
         self._ended: Failure | None = None
-        connection.pause_response()
+        exchange.pause()
 
     def setPreviousResponse(self, response: IResponse) -> None:
         self.previousResponse = response
@@ -219,14 +257,14 @@ class AgentResponse:
     def deliverBody(self, protocol: TwistedProtocol) -> None:
         """Sends the body to `protocol`, whose transport can pause it and abort it."""
         self._protocol = protocol
-        protocol.makeConnection(_BodyTransport(self._connection, self._abort))
+        # First, since the protocol may pause it again at what it gets.
+        self._exchange.resume()
+        protocol.makeConnection(_BodyTransport(self._exchange))
         early, self._early = self._early, []
         for data in early:
             protocol.dataReceived(data)
         if self._ended is not None:
             protocol.connectionLost(self._ended)
-        else:
-            self._connection.resume_response()
 
     def data(self, data: bytes) -> None:
         """A piece of the body."""
@@ -247,22 +285,21 @@ class _BodyTransport:
 
     disconnecting = False
 
-    def __init__(self, connection: UpstreamConnection, abort: Callable[[], None]) -> None:
-        self._connection = connection
-        self._abort = abort
+    def __init__(self, exchange: _AgentExchange) -> None:
+        self._exchange = exchange
 
     def pauseProducing(self) -> None:
-        self._connection.pause_response()
+        self._exchange.pause()
 
     def resumeProducing(self) -> None:
-        self._connection.resume_response()
+        self._exchange.resume()
 
     def stopProducing(self) -> None:
         self.loseConnection()
 
     def loseConnection(self) -> None:
         self.disconnecting = True
-        self._abort()
+        self._exchange.abort()
 
     def abortConnection(self) -> None:
         self.loseConnection()
