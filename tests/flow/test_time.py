@@ -162,6 +162,31 @@ def test_the_routes_timeout_covers_all_attempts(make_flow: MakeFlow) -> None:
     assert flow.logged(status=504, reason="route_timeout")["tries"] == 2
 
 
+def test_the_routes_timeout_runs_from_the_end_of_the_request(make_flow: MakeFlow) -> None:
+    """CORRECTNESS K9: how long an upload takes is not the route's business."""
+    flow = make_flow(route="timeout = 3s")
+    flow.client >> POST
+    upstream = flow.upstream
+    flow.wait(10)
+    assert not flow.log
+    flow.client >> b"x" * 4000
+    flow.wait(2.9)
+    assert not flow.log
+    flow.wait(0.2)
+    assert upstream.was_reset
+    flow.client.refused(504, "route_timeout")
+
+
+def test_an_early_answer_takes_the_time_that_it_takes(make_flow: MakeFlow) -> None:
+    flow = make_flow(route="timeout = 3s")
+    flow.client >> POST
+    flow.upstream >> HALF
+    flow.client >> b"x" * 4000
+    flow.wait(10)
+    flow.upstream >> b"lf"
+    flow.logged(status=200, reason=None)
+
+
 def test_the_routes_timeout_runs_while_a_connection_is_made(make_flow: MakeFlow) -> None:
     flow = make_flow(route="timeout = 3s")
     flow.client >> GET
