@@ -283,10 +283,7 @@ class EdgeChannel(Protocol):
             self._state = HEAD
             self._body = None
             self._body_paused = False
-            if self.write_paused:
-                self._patience.for_reader()
-            else:
-                self._patience.for_request()
+            self._patience.for_request()
             if self.read_paused:
                 self._adjust_reading()
             if self._buffer:

@@ -46,7 +46,11 @@ class Patience:
         self._unsent = 0
 
     def for_request(self) -> None:
-        """Until the next request begins: idle_timeout. While one is in flight this does nothing."""
+        """Until the next request begins: idle_timeout. While one is in flight this does nothing. A client that has not
+        read its answer yet gets no further before it has."""
+        if self._channel.write_paused:
+            self.for_reader()
+            return
         self.awaited = IDLE
         self._deadline.set(self._seconds() + self._options.idle_timeout)
 
