@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint types coverage bench docs clean
+.PHONY: help venv run test lint types coverage bench fuzz docs clean
 
 help:
 	@echo "make run       the gateway in the foreground, with etc/gw.ini"
@@ -17,6 +17,7 @@ help:
 	@echo "make types     mypy"
 	@echo "make coverage  all tests, with branch coverage"
 	@echo "make bench     the benchmark against Envoy"
+	@echo "make fuzz      bent bytes for some minutes: parsers against h11, a gateway over sockets; SEED=n, SECONDS=n"
 	@echo "make docs      writes the option reference from the declarations"
 	@echo "make venv      the environment alone: .venv/bin/twistd, .venv/bin/gwproxy"
 	@echo "make clean     removes .venv and all that was built"
@@ -63,6 +64,14 @@ coverage: venv
 
 bench: .venv/.installed-bench
 	$(BIN)/python -m bench
+
+# What it finds becomes a test with its bytes: FOUND in tests/fuzz/test_parsers.py, or one in tests/wire.
+SEED ?= $(shell date +%j%H%M)
+SECONDS ?= 180
+fuzz: venv
+	GWPROXY_FUZZ_CASES=200000 GWPROXY_FUZZ_SEED=$(SEED) GWPROXY_SMUGGLING_CASES=30000 GWPROXY_SMUGGLING_SEED=$(SEED) \
+		$(BIN)/python -m pytest tests/fuzz tests/wire/test_smuggling.py -o faulthandler_timeout=0
+	$(BIN)/python -m tests.fuzz.socket_fuzz --seconds $(SECONDS) --seed $(SEED)
 
 docs: venv
 	$(BIN)/gwproxy reference docs/configuration.md
