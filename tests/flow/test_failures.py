@@ -102,6 +102,23 @@ def test_an_idle_connection_that_closes_when_it_is_used(flow: Flow) -> None:
     assert flow.last["status"] == 200
 
 
+def test_the_try_after_that_takes_no_idle_connection_either(flow: Flow) -> None:
+    """They have rested as long: a server that closed one has closed them all."""
+    one, other = flow.connect(), flow.connect()
+    one >> GET
+    other >> GET
+    for _ in range(2):
+        flow.accept()
+    for upstream in flow.upstreams:
+        upstream >> OK
+    assert flow.servers[0].idle == 2
+    one >> GET
+    flow.upstreams[1].shuts()
+    assert flow.dials == 1
+    flow.upstream >> OK
+    assert one.take().count(b"HTTP/1.1 200 OK") == 2
+
+
 def test_an_idle_connection_that_closes_is_forgotten(flow: Flow) -> None:
     flow.client >> GET
     flow.upstream >> OK

@@ -117,6 +117,29 @@ def test_a_defect_in_on_done_harms_nobody(make_flow: MakeFlow, logged_errors: li
     logged_errors.clear()
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Scripted(response=lambda exchange: exchange.response_headers.append((b"X-A", "text"))),  # type: ignore[arg-type]
+        Scripted(response=lambda exchange: setattr(exchange, "status", "200")),
+        Scripted(request=lambda exchange: Reply(200, [], "text")),  # type: ignore[arg-type]
+        Scripted(request=lambda exchange: Reply(200, [("X-A", b"1")], b"")),  # type: ignore[list-item]
+    ],
+    ids=["a field", "a status", "a body", "a name"],
+)
+def test_what_cannot_be_written_is_a_defect(
+    broken: Scripted, make_flow: MakeFlow, logged_errors: list[LogEvent]
+) -> None:
+    outer = Scripted()
+    flow = make_flow(filters={"outer": outer, "broken": broken})
+    flow.client >> GET
+    if flow.dials:
+        flow.upstream >> OK
+    flow.client.refused(500, "internal")
+    assert len(flow.log) == len(outer.told) == len(logged_errors) == 1
+    logged_errors.clear()
+
+
 def test_two_defects_in_one_response(make_flow: MakeFlow, logged_errors: list[LogEvent]) -> None:
     flow = make_flow(filters={"outer": marks(b"outer"), "one": Scripted(response=breaks), "two": replies()})
     flow.client >> GET
