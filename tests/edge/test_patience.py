@@ -161,6 +161,7 @@ def test_the_routes_timeout(channel: Channel, patience: Patience) -> None:
     patience.for_response(30)
     assert passes(channel, 29.9) == []
     assert passes(channel, 0.2) == ["timed out"]
+    patience.for_response(30)
     patience.for_response(0)
     assert passes(channel, 10_000) == []
 
