@@ -137,7 +137,8 @@ class RequestHead:
             raise self._blame(str(error)) from None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """For llhttp."""
+        """For llhttp, which leaves the blanks behind a value to us (RFC 9112 section 5)."""
+        value = value.rstrip(b" \t")
         if REQUEST_KINDS[name]:
             self.special.append((name, value))
         else:

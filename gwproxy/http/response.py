@@ -73,7 +73,8 @@ class ResponseHead:
             self._judge()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """For llhttp."""
+        """For llhttp, which leaves the blanks behind a value to us (RFC 9112 section 5)."""
+        value = value.rstrip(b" \t")
         if RESPONSE_KINDS[name]:
             self.special.append((name, value))
         else:

@@ -159,13 +159,15 @@ def test_f1_f2_ambiguous_lengths_are_refused(lines: bytes) -> None:
         read(lines, line=b"POST / HTTP/1.1")
 
 
-@pytest.mark.parametrize("coding", [b"identity", b"gzip, chunked", b"xchunked", b"chunked;q=1", b"chunked \t", b"gzip"])
+@pytest.mark.parametrize("coding", [b"identity", b"gzip, chunked", b"xchunked", b"chunked;q=1", b"gzip"])
 def test_f3_codings_other_than_chunked_are_refused(coding: bytes) -> None:
     with pytest.raises(UnknownTransferCoding):
         read(b"Transfer-Encoding: " + coding + b"\r\n", line=b"POST / HTTP/1.1")
 
 
-@pytest.mark.parametrize("coding", [b"chunked, chunked", b"chunked,", b"chunked\x0b", b"chunk\xc3\xa9d", b""])
+@pytest.mark.parametrize(
+    "coding", [b"chunked, chunked", b"chunked,", b"chunked \t", b"chunked\x0b", b"chunk\xc3\xa9d", b""]
+)
 def test_f3_broken_codings_are_refused(coding: bytes) -> None:
     with pytest.raises(ClientError):
         read(b"Transfer-Encoding: " + coding + b"\r\n", line=b"POST / HTTP/1.1")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gwproxy.errors import Reason
+from tests.wire.conftest import Connect
 from tests.wire.kit.client import RawClient, request
 from tests.wire.kit.gateway import GatewayProcess, running
 from tests.wire.kit.messages import Request
@@ -34,7 +35,9 @@ servers = http://127.0.0.1:@MAIN@
 [filter:caller]
 type = headers
 request_set = X-User-Id: u-1, Authorization: Bearer ours
+request_add = X-Added: once
 response_set = X-Answered: yes
+response_add = X-More: once
 
 [route:main]
 path = /up/
@@ -53,6 +56,7 @@ HOP_BY_HOP = [
     (b"Upgrade", b"tls/1.0"),
     (b"HTTP2-Settings", b"AAMAAABkAAQAAP__"),
 ]
+DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 # What the gateway adds to a request by itself.
 ADDED = {
     *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip", b"forwarded"),
@@ -206,12 +210,12 @@ def test_h3_messages_that_repeat_on_a_connection_mean_the_same(
         fields = [(name, value) for name, value in response.headers if name.lower() not in (b"date", b"x-request-id")]
         assert sorted(fields) == [
             *[(b"Content-Length", b"2"), (b"Server", b"gwproxy"), (b"Via", b"1.1 a, 1.1 inner")],
-            *[(b"X-Answered", b"yes"), (b"X-Kept", b"1")],
+            *[(b"X-Answered", b"yes"), (b"X-Kept", b"1"), (b"X-More", b"once")],
         ]
         headers = upstream.requests[-1].headers
         sent.append({name: headers.all(name) for name, _ in headers if name not in (b"X-Request-ID", b"traceparent")})
     assert sent[0] == sent[1] == sent[2] == sent[4]
-    assert sent[0][b"Via"] == [b"1.1 b, 1.1 inner"]
+    assert (sent[0][b"X-Added"], sent[0][b"Via"]) == ([b"once"], [b"1.1 b, 1.1 inner"])
     assert (sent[3][b"X-A"], sent[3][b"Via"], sent[3][b"X-User-Id"]) == ([b"2"], [b"1.1 inner"], [b"u-1"])
 
 
@@ -280,6 +284,18 @@ def test_h6_nothing_is_added_to_the_response(client: RawClient, upstream: Script
     assert names == {b"content-length", b"date", b"via", b"x-request-id"}
 
 
+def test_h11_blanks_around_a_value_are_no_part_of_it(connect: Connect, upstream: ScriptedUpstream) -> None:
+    """RFC 9112 section 5. Looked at as it came: the kit takes them off too."""
+    upstream.handler = respond(answer(b"X-B: \t 1 \t"))
+    client = connect()
+    raw = request(b"Host: \ta.test \t", b"X-A:\t1 \t ", b"Expect: 100-continue ", host=None)
+    assert client.ask(raw).status == 200
+    received = upstream.connection_of(upstream.only_request()).received
+    assert b"\r\nHost: a.test\r\n" in received
+    assert b"\r\nX-A: 1\r\n" in received
+    assert b"\r\nX-B: 1\r\n" in client.received
+
+
 OBS_TEXT = b"gr\xfc\xdfe \xc3\xa9 \x80\xff\ttab"
 
 
@@ -295,8 +311,6 @@ def test_h11_bytes_beyond_ascii_in_a_response(client: RawClient, upstream: Scrip
 
 
 # H7, H8, H9: who answers
-
-DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 def test_h7_server_and_date_are_passed_on(client: RawClient, upstream: ScriptedUpstream) -> None:

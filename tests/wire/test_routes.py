@@ -41,7 +41,6 @@ error = error.log
 
 [listen:http]
 endpoint = tcp:@PORT@:interface=127.0.0.1
-idle_timeout = 2s
 
 [upstream:main]
 servers = http://127.0.0.1:@MAIN@
