@@ -54,7 +54,9 @@ class GatewayService(Service):
         access, error, security = self._sinks
         self._error_log = ErrorLog(error, reactor)
         self._metrics = Metrics(gwproxy.__version__)
-        self._observer = Observer(AccessLog(access, str(config.log.format)), self._metrics, SecurityLog(security))
+        self._observer = Observer(
+            AccessLog(access, str(config.log.format)), self._metrics, SecurityLog(security), reactor
+        )
         self._lag = LagProbe(reactor)
         self._builtins = BuiltinServices()
         builder = Builder(config, reactor, Keeper(), self._observer, self._builtins.ports)
@@ -94,12 +96,16 @@ class GatewayService(Service):
         if self._config.admin.endpoint:
             site = admin_site(
                 self._reactor,
-                self._metrics.exposition,
+                self._exposition,
                 not_ready=lambda: self._not_ready,
                 upstreams=lambda: self.gateway.upstreams,
                 routes=lambda: self.gateway.routes,
             )
             self._listen(self._config.admin.endpoint, site, "admin", None)
+
+    def _exposition(self, accept: str) -> tuple[bytes, str]:
+        self._observer.flush()
+        return self._metrics.exposition(accept)
 
     def _listen(self, description: str, factory: Any, what: str, listener: Listener | None) -> None:
         failures: list[Failure] = []
@@ -147,6 +153,7 @@ class GatewayService(Service):
         return f"curl -i http://127.0.0.1:{port}{path}" if port else "gwproxy explain"
 
     def _reopen_logs(self) -> None:
+        self._observer.flush()
         for sink in self._sinks:
             sink.reopen()
 
@@ -207,6 +214,7 @@ class GatewayService(Service):
         self._builtins.stop()
         self._lag.stop()
         self._signals.restore()
+        self._observer.close()
         for sink in self._sinks:
             sink.close()
 

@@ -103,11 +103,13 @@ class AccessLog:
         self._words = _Words()
         self._line = {"json": self._json, "combined": self._combined}[form]
 
-    def log(self, exchange: FinishedExchange) -> None:
-        """Log one exchange. Never waits."""
-        self._write(self._line(exchange))
+    def log(self, exchange: FinishedExchange, began: float | None = None) -> None:
+        """Log one exchange, which `began` then (in seconds since 1970), or has ended right now. Never waits."""
+        if began is None:
+            began = self._wall() - (exchange.ended - exchange.started)
+        self._write(self._line(exchange, began))
 
-    def _json(self, exchange: FinishedExchange) -> bytes:
+    def _json(self, exchange: FinishedExchange, began: float) -> bytes:
         words = self._words
         took = exchange.ended - exchange.started
         upstream_took = exchange.upstream_seconds
@@ -124,7 +126,7 @@ class AccessLog:
             exchange.filter_name,
         ]
         return (
-            f'{{"ts":"{self._stamp(self._wall() - took)}"'
+            f'{{"ts":"{self._stamp(began)}"'
             f',"id":{quote(exchange.request_id[:_MAX_WORD])}'
             f',"client":{quote(exchange.client_ip[:_MAX_WORD]) if exchange.client_ip else "null"}'
             f',"method":{words[exchange.method]}'
@@ -144,16 +146,15 @@ class AccessLog:
             f',"trace":{quote(exchange.trace_id[:_MAX_WORD]) if exchange.trace_id else "null"}}}\n'
         ).encode("ascii")
 
-    def _combined(self, exchange: FinishedExchange) -> bytes:
+    def _combined(self, exchange: FinishedExchange, began: float) -> bytes:
         """What web servers call combined: client, -, user, date, request line, status, bytes, referer, agent."""
-        took = exchange.ended - exchange.started
         principal = exchange.principal
         user = b"-" if principal is None else _bare(principal.subject[:_MAX_WORD].encode("utf-8", "replace"))
         referer = exchange.header(b"referer")
         return b'%b - %b [%b] "%b %b HTTP/%b" %d %d "%b" "%b"\n' % (
             _bare(exchange.client_ip[:_MAX_WORD].encode("latin-1", "replace")) or b"-",
             user or b"-",
-            combined_date(self._wall() - took).encode(),
+            combined_date(began).encode(),
             _bare(exchange.method[:_MAX_WORD]),
             _bare(_masked(exchange.target[:_MAX_PATH])),
             _bare(exchange.version[:_MAX_WORD]),

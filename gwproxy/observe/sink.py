@@ -21,7 +21,7 @@ _BOUND = 8 << 20
 # One system call takes this much: large enough to make the hand-over cheap, small enough to stay out of sight.
 _BATCH = 64 << 10
 # Seconds that a line waits at most before it is handed over.
-_INTERVAL = 1.0
+_INTERVAL = 0.5
 # Seconds between attempts to write to a target that refuses.
 _RETRY = 1.0
 # Seconds between two reports on the error log that a log cannot be written.

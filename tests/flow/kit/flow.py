@@ -63,13 +63,14 @@ class _Lines:
 class _Watch(Observer):
     """The gateway's own observer; and which exchanges it was told of."""
 
-    def __init__(self, access: Any, security: Any) -> None:
-        super().__init__(AccessLog(access), Metrics("test"), SecurityLog(security))
+    def __init__(self, access: Any, security: Any, reactor: Any) -> None:
+        super().__init__(AccessLog(access), Metrics("test"), SecurityLog(security), reactor)
         self.finished: list[Exchange] = []
 
     def exchange_finished(self, exchange: Any) -> None:
         self.finished.append(exchange)
         super().exchange_finished(exchange)
+        self.close()  # at once, for the sake of short conversations
 
 
 @attrs.frozen
@@ -113,7 +114,7 @@ class Flow:
         access, security = _Lines(), _Lines()
         self.log = access.records
         self.security_log = security.records
-        self.watch = _Watch(access, security)
+        self.watch = _Watch(access, security, self.clock)
         builder = Builder(config, self.clock, Keeper(), self.watch, {}, made)
         self.gateway = builder.build()
         if builder.mistakes:
