@@ -62,7 +62,8 @@ def test_z3_redirects_are_the_clients(
 def test_z3_authentication_is_the_clients(client: RawClient, upstream: ScriptedUpstream) -> None:
     """A 401 with a challenge is passed on, and credentials go as they came."""
     upstream.handler = respond(
-        b'HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm="a"\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n'
+        b'HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm="a"\r\n'
+        b"WWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n"
     )
     response = client.ask(request(b"Authorization: Basic YTpi"))
     assert response.headers.all(b"www-authenticate") == [b'Basic realm="a"', b"Bearer"]

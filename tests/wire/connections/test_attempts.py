@@ -5,6 +5,8 @@ K8 is in test_slow_clients.py, K10 in test_drain.py; the connections that are ke
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -81,16 +83,21 @@ def test_k1_a_new_connection_that_dies_is_no_idle_one(client: RawClient, upstrea
 
 @pytest.mark.parametrize("method", UNSAFE)
 def test_k1_a_dead_connection_is_not_used_for_what_cannot_be_repeated(
-    client: RawClient, upstream: ScriptedUpstream, method: bytes
+    client: RawClient, gateway: GatewayProcess, upstream: ScriptedUpstream, method: bytes
 ) -> None:
-    """Closed while it was idle: found out before a byte is sent."""
+    """Closed just behind the arrival of the request: found out before a byte is sent.
+
+    The gateway stands still meanwhile, so that it learns of both at once, and of the request first.
+    """
     upstream.handler = respond(OK)
-    for _ in range(20):
+    for _ in range(3):
         client.ask(request())
-        used = upstream.connection_of(upstream.requests[-1])
-        used.wake()
-        assert client.ask(request(method=method)).status == 200
-    assert len(upstream.requests) == 40
+        os.kill(gateway.pid, signal.SIGSTOP)
+        client.send(request(method=method))
+        upstream.connection_of(upstream.requests[-1]).wake()
+        os.kill(gateway.pid, signal.SIGCONT)
+        assert client.read_response().status == 200
+    assert len(upstream.requests) == 6
 
 
 def ending_with(ending: str) -> Handler:
