@@ -109,6 +109,17 @@ def test_a6_a_head_that_never_ends(refused: Refusals) -> None:
     refused(head, *[b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(40)], status=431, reason=Reason.HEAD_TOO_LARGE)
 
 
+def test_a6_a_client_that_goes_on_sending_is_not_reset(connect: Connect, upstream: ScriptedUpstream) -> None:
+    """Most clients read only when they have sent all: a reset would take the answer away from them (B3)."""
+    client = connect()
+    client.send(b"GET /up/x HTTP/1.1\r\nX: " + b"a" * 40_000)
+    check_reply(client.read_response(), 431, Reason.HEAD_TOO_LARGE)
+    for _ in range(50):
+        client.send(b"a" * 1000)
+    client.half_close()
+    assert client.ending() == FIN
+
+
 def test_a6_too_many_fields(refused: Refusals) -> None:
     refused(request(*[b"X: 1"] * 100), status=431, reason=Reason.HEAD_TOO_LARGE)
 
@@ -169,11 +180,14 @@ def test_a7_a_websocket_where_none_is_taken(refused: Refusals, lines: list[bytes
     refused(raw, status=403, reason=Reason.UPGRADE)
 
 
+@pytest.mark.parametrize("connection", [b"Upgrade, HTTP2-Settings", b"Upgrade", b"keep-alive"])
 @pytest.mark.parametrize("protocol", [b"h2c", b"H2C", b"TLS/1.2", b"foo", b"h2c, foo"])
-def test_a7_other_upgrades_are_stripped(client: RawClient, upstream: ScriptedUpstream, protocol: bytes) -> None:
+def test_a7_other_upgrades_are_stripped(
+    client: RawClient, upstream: ScriptedUpstream, protocol: bytes, connection: bytes
+) -> None:
     """The request is an ordinary one then (RFC 9110 section 7.8), and what comes after it is HTTP/1 or refused."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-    lines = [b"Upgrade: " + protocol, b"HTTP2-Settings: AAMAAABkAAQAAP__", b"Connection: Upgrade, HTTP2-Settings"]
+    lines = [b"Upgrade: " + protocol, b"HTTP2-Settings: AAMAAABkAAQAAP__", b"Connection: " + connection]
     assert client.ask(request(*lines) + preface).status == 200
     refusal = client.read_response()
     assert refusal.status in (400, 505)

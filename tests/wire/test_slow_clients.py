@@ -41,7 +41,9 @@ def gateway(
 def trickle(client: RawClient, raw: bytes, then: bytes) -> Response:
     """Send `raw` byte by byte, then `then` again and again, until an answer comes."""
     client.socket.settimeout(0.05)
+    deadline = time.monotonic() + PATIENCE
     for byte in itertools.chain(raw, itertools.cycle(then)):
+        assert time.monotonic() < deadline, "nobody minds"
         try:
             client.socket.send(bytes([byte]))
             client.socket.recv(1, socket.MSG_PEEK)
@@ -114,7 +116,7 @@ class Crowd:
 def test_c1_three_hundred_slow_heads_at_once(gateway: GatewayProcess, upstream: ScriptedUpstream) -> None:
     """Some are slow in the request line, some in a field, some send field after field; nobody else waits for them."""
     texts = [b"GET /up/" + b"a" * 200, b"GET /up/x HTTP/1.1\r\nX: " + b"a" * 200, b"\r\n" * 200]
-    crowd = Crowd(gateway.ports["PORT_IMPATIENT"], texts * 100)
+    crowd = Crowd(gateway.ports["PORT_HEADS"], texts * 100)
     try:
         with gateway.connect() as other:
             assert other.ask(request()).status == 200
@@ -138,14 +140,14 @@ def test_c1_heads_that_stop_and_heads_that_never_end(
     """The time for a head is not the time for being idle, and a byte now and then begins neither anew."""
 
     def stop_after(raw: bytes) -> Response:
-        with gateway.connect("PORT_IMPATIENT") as client:
+        with gateway.connect("PORT_HEADS") as client:
             client.send(raw)
             response = client.read_response()
             assert client.ending() == FIN
         return response
 
     def never_end_the_second() -> Response:
-        with gateway.connect("PORT_IMPATIENT") as client:
+        with gateway.connect("PORT_HEADS") as client:
             assert client.ask(request()).status == 200
             return trickle(client, b"GET /up/x HTTP/1.1\r\nX: ", b"a")
 
