@@ -322,9 +322,7 @@ def test_h7_server_and_date_are_passed_on(client: RawClient, upstream: ScriptedU
 @pytest.mark.parametrize("dates", [[], [DATE, b"Mon, 07 Nov 1994 08:49:37 GMT"]])
 def test_h7_there_is_one_date(client: RawClient, upstream: ScriptedUpstream, dates: list[bytes]) -> None:
     upstream.handler = respond(answer(*(line(b"Date", date) for date in dates)))
-    date = client.ask(request()).headers.get(b"date")
-    assert date
-    assert date.endswith(b" GMT")
+    assert (client.ask(request()).headers.get(b"date") or b"").endswith(b" GMT")
 
 
 def test_h7_a_server_field_of_its_own(own_client: RawClient, upstream: ScriptedUpstream) -> None:
