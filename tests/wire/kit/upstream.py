@@ -81,6 +81,12 @@ class UpstreamConnection:
         """Whether bytes, or an end, come within this time."""
         return bool(self._reader.unread or select.select([self._socket], [], [], seconds)[0])
 
+    def is_cut(self, within: float) -> bool:
+        """Whether the other side resets it within so many seconds. Reads nothing."""
+        poll = select.poll()
+        poll.register(self._socket, 0)  # errors and the end of both directions are always told
+        return bool(poll.poll(within * 1000))
+
     def wait_ended(self) -> str:
         """Until the other side ends the connection, reading and dropping what comes; how it ended."""
         try:

@@ -22,12 +22,12 @@ def upload(*lines: bytes, target: bytes = b"/up/x") -> bytes:
 
 
 def early(answer: bytes) -> Handler:
-    """Answers when it has read the head, and reads no more until the other side ends it."""
+    """Answers when it has read the head; whether the body comes to its end is seen behind that."""
 
     def handler(connection: UpstreamConnection) -> None:
-        connection.read_head()
+        head = connection.read_head()
         connection.send(answer)
-        connection.wait_ended()
+        connection.read_body(head)
 
     return handler
 
