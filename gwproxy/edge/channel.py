@@ -21,7 +21,7 @@ from gwproxy.edge.patience import Patience
 from gwproxy.edge.request import EdgeRequest
 from gwproxy.errors import ClientError, ClientGone, Draining, GatewayError, Overload
 from gwproxy.http.forwarded import PeerForwarding
-from gwproxy.http.framing import END, HeadReader
+from gwproxy.http.framing import END, HeadSplitter
 from gwproxy.http.request import HeadMemory, RequestHead
 
 if TYPE_CHECKING:
@@ -60,13 +60,14 @@ class EdgeChannel(Protocol):
         self._made = listener.reactor.seconds()
         self._patience = Patience(self)
         self._state = HEAD
-        self._reader: HeadReader | None = None
+        self._splitter = HeadSplitter(listener.options.max_header_size, listener.options.max_target)
         self._memory = HeadMemory()
         self._buffer = b""  # arrived, and its turn has not come
         self._body: RequestBody | None = None
         self._body_paused = False
         self._timeout = 0.0  # the route's
         self._pumping = False
+        self._fin = False  # the client sends no more
         self._unread = False  # the client may have sent what nobody reads: see _drain()
         self._half_closed: HalfClosed | None = None
         self._linger: Linger | None = None
@@ -92,7 +93,7 @@ class EdgeChannel(Protocol):
     def dataReceived(self, data: bytes) -> None:
         state = self._state
         if state == HEAD:
-            if not self._buffer and self._reader is None and not self.write_paused and data[0] not in b"\r\n":
+            if not self._buffer and not self._splitter.begun and not self.write_paused and data[0] not in b"\r\n":
                 # The usual case: one head, whole, and nothing else.
                 end = data.find(END) + 4
                 if end == len(data):
@@ -128,27 +129,17 @@ class EdgeChannel(Protocol):
             self.listener.reactor.callLater(0, self._pump)
 
     def _read_head(self, data: bytes) -> None:
-        if self._reader is None:
-            if data[0] in b"\r\n":
-                # RFC 9112 section 2.2: empty lines before a request are ignored. The deadline runs all the same.
-                data = data.lstrip(b"\r\n")
-            end = data.find(END) + 4
-            if end >= 4:
-                self._begin_request(data[:end], data[end:])
-                return
-            self._patience.for_head()
-            if not data:
-                return
-            options = self.listener.options
-            self._reader = HeadReader(options.max_header_size, options.max_target)
         try:
-            found = self._reader.feed(data)
+            found = self._splitter.split(data)
         except ClientError as error:
             self.refuse(error)
             return
         if found is not None:
-            self._reader = None
             self._begin_request(*found)
+        elif self._fin:
+            self.close()  # the rest of this head will not come
+        else:
+            self._patience.for_head()
 
     def _begin_request(self, data: bytes, rest: bytes) -> None:
         listener = self.listener
@@ -160,7 +151,7 @@ class EdgeChannel(Protocol):
         except ClientError as error:
             self.refuse(error, head)
             return
-        if listener.ends_connections and listener.closes_after(self.requests, self._made):
+        if (self._fin and not rest) or (listener.ends_connections and listener.closes_after(self.requests, self._made)):
             head.keep_alive = False
         if head.chunked or head.content_length:
             self._state = BODY
@@ -178,12 +169,13 @@ class EdgeChannel(Protocol):
             self._body = None
             self._buffer = rest
         listener.site.request_received(request)
+        if self._fin:
+            self.readConnectionLost()  # what it meant for the request before, it means for this one
 
     def refuse(self, error: GatewayError, head: RequestHead | None = None) -> None:
         """Ends the connection by a refusal, answered, logged and counted like any other request."""
         head = head or RequestHead()
         head.keep_alive = False
-        self._reader = None
         self._body = None
         self._buffer = b""
         self._state = WAIT
@@ -271,13 +263,12 @@ class EdgeChannel(Protocol):
     def response_done(self, keep_alive: bool) -> None:
         """The response is written whole."""
         self.exchange = None
-        half_closed = self._half_closed is not None
         self._stop_probing()
         if self._state == CLOSED:
             return
         if self._state == BODY or self._unread:
             self._drain()
-        elif not keep_alive or half_closed or self.listener.draining:
+        elif not keep_alive or (self._fin and not self._buffer) or self.listener.draining:
             self.close()
         else:
             self._state = HEAD
@@ -342,7 +333,7 @@ class EdgeChannel(Protocol):
         """For the listener: closes what serves no request, nor has begun one; others say so (CORRECTNESS K10)."""
         if self.exchange is not None:
             self.exchange.head.keep_alive = False
-        elif self._state == HEAD and self._reader is None and not self._buffer:
+        elif self._state == HEAD and not self._splitter.begun and not self._buffer:
             self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -357,11 +348,13 @@ class EdgeChannel(Protocol):
     def readConnectionLost(self) -> None:
         """The client sends no more. With its request whole it may still want the answer (CORRECTNESS B6)."""
         exchange = self.exchange
+        self._fin = True
         if exchange is None:
-            self.close()
-            self.transport.loseConnection()
+            if not self._buffer or self._state != HEAD:
+                self.close()
+                self.transport.loseConnection()
         elif self._state == WAIT:
-            exchange.head.keep_alive = False
+            exchange.head.keep_alive = bool(self._buffer) and exchange.head.keep_alive
             self._half_closed = HalfClosed(self, self.listener.reactor)
         elif self._state == BODY:
             exchange.client_lost(ClientGone("in the middle of its request body"))

@@ -80,6 +80,40 @@ class HeadReader:
             raise BadRequest(str(error)) from None
 
 
+class HeadSplitter:
+    """Takes one head after the other off what a client sends."""
+
+    __slots__ = ("_max_head", "_max_target", "_reader")
+
+    def __init__(self, max_head: int, max_target: int) -> None:
+        """As HeadReader's."""
+        self._max_head = max_head
+        self._max_target = max_target
+        self._reader: HeadReader | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a head is here, and the rest is not."""
+        return self._reader is not None
+
+    def split(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """A whole head and what follows it, or None when more is needed. Raises ClientError."""
+        reader = self._reader
+        if reader is None:
+            # RFC 9112 section 2.2: empty lines before a request are ignored.
+            data = data.lstrip(b"\r\n") if data[0] in b"\r\n" else data
+            end = data.find(END) + 4
+            if end >= 4:
+                return data[:end], data[end:]
+            if not data:
+                return None
+            reader = self._reader = HeadReader(self._max_head, self._max_target)
+        found = reader.feed(data)
+        if found is not None:
+            self._reader = None
+        return found
+
+
 class ResponseHeadReader:
     """Collects a response head that comes in pieces, and finds out early that it is none."""
 

@@ -173,17 +173,21 @@ def test_the_client_sends_its_fin(state: State, make_flow: MakeFlow) -> None:
     assert flow.last["status"] == 200
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a FIN behind several requests: the first is answered with Connection: close, which RFC 9112 section 9.6 "
-    "allows, and the others are not answered; to answer all, the channel must know which of them is the last",
-)
 def test_all_requests_before_a_fin_are_answered(flow: Flow) -> None:
     flow.client >> GET * 2
     flow.client.shuts()
     for _ in range(2):
         flow.upstream >> OK
     assert flow.client.take().count(b"HTTP/1.1 200 OK") == 2
+    assert flow.client.was_closed
+
+
+def test_half_a_request_before_a_fin_holds_nothing_open(flow: Flow) -> None:
+    flow.client >> GET + b"GET /half HTT"
+    flow.client.shuts()
+    flow.upstream >> OK
+    assert flow.client.take().count(b"HTTP/1.1 200 OK") == 1
+    assert flow.client.was_closed
 
 
 def test_a_client_that_has_sent_its_fin_is_asked_whether_it_listens(flow: Flow) -> None:
