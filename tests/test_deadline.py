@@ -39,6 +39,7 @@ def watched() -> Watched:
 
 
 def test_it_passes_once_at_its_time(watched: Watched) -> None:
+    assert watched.deadline.at == NEVER
     watched.deadline.set(5.0)
     watched.clock.advance(4.9)
     assert watched.passed == []
@@ -63,6 +64,7 @@ def test_moving_it_later_makes_no_timer(watched: Watched) -> None:
 def test_moving_it_earlier_counts(watched: Watched) -> None:
     watched.deadline.set(10.0)
     watched.deadline.set(2.0)
+    assert len(watched.clock.getDelayedCalls()) == 1
     watched.clock.advance(2)
     assert watched.passed == [2.0]
     watched.clock.advance(10)
@@ -120,7 +122,8 @@ def test_once_cancelled_nothing_stays_and_nothing_comes(watched: Watched) -> Non
     watched.deadline.set(1.0)
     watched.deadline.cancel()
     assert not watched.clock.getDelayedCalls()
-    watched.deadline.set(2.0)
+    assert watched.deadline.at == NEVER
+    watched.deadline.set(0.5)
     assert not watched.clock.getDelayedCalls()
     watched.deadline.cancel()
     watched.clock.advance(10)

@@ -156,6 +156,19 @@ def test_m7_each_waits_for_queue_timeout_at_most() -> None:
     assert net.pool.waiting == 0
 
 
+def test_m7_each_times_out_at_its_own_time() -> None:
+    net = Net(max_connections=1, queue_timeout=4.0)
+    connected(net)
+    first = wait(net)
+    net.advance(1)
+    second = wait(net)
+    net.advance(3)
+    assert isinstance(first.error, QueueTimeout)
+    assert second.error is None
+    net.advance(1)
+    assert isinstance(second.error, QueueTimeout)
+
+
 def test_queue_timeout_is_not_for_those_who_wait_for_a_dial() -> None:
     net = Net(max_connections=2, queue_timeout=1.0)
     first, second, queued = wait(net), wait(net), wait(net)
@@ -326,6 +339,15 @@ def test_a_closed_pool_still_ends_the_wait_in_its_queue() -> None:
     net.pool.close()
     net.advance(1.1)
     assert isinstance(queued.error, QueueTimeout)
+
+
+def test_a_closed_pool_ends_a_wait_that_begins_after_it() -> None:
+    net = Net(max_connections=1, queue_timeout=1.0)
+    connected(net)
+    net.pool.close()
+    late = wait(net)
+    net.advance(1.1)
+    assert isinstance(late.error, QueueTimeout)
 
 
 def test_a_pool_closed_after_a_wait_leaves_no_timer() -> None:
