@@ -213,7 +213,6 @@ class GatewayService(Service):
         self.gateway.close()
         self._builtins.stop()
         self._lag.stop()
-        self._signals.restore()
         self._observer.close()
         for sink in self._sinks:
             sink.close()
