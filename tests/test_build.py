@@ -145,9 +145,12 @@ def test_building_touches_no_network() -> None:
     assert not reactor.getDelayedCalls()
 
 
-def test_closing_closes_what_is_idle() -> None:
+def test_closing_closes_what_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     gateway, _, _ = build()
+    closed: list[bool] = []
+    monkeypatch.setattr(gateway.agent, "close", lambda: closed.append(True))
     gateway.close()
+    assert closed, "the gateway's own requests have connections, too"
     for upstream in gateway.upstreams:
         assert all(server.idle == 0 for server in upstream.servers)
 
@@ -191,6 +194,12 @@ respond = 200
 
 def test_routes_that_tie() -> None:
     assert mistakes(HEAD + TIE) == ["gw.ini:7: [route:two] takes the same requests as [route:one], with the same rank"]
+
+
+def test_a_path_that_can_never_match() -> None:
+    assert mistakes(f"{HEAD}[route:r]\npath = /a/%2e%2e/b\nrespond = 200\n") == [
+        "gw.ini:4: [route:r] can never match: paths are matched without //, /./ and /../"
+    ]
 
 
 def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
