@@ -20,7 +20,7 @@ from twisted.web.http_headers import Headers as WebHeaders
 from twisted.web.server import NOT_DONE_YET
 
 from gwproxy.edge.pull import PullToPush
-from gwproxy.errors import ClientGone, Reason
+from gwproxy.errors import ClientGone, InternalError, Reason
 from gwproxy.filters.api import Reply
 from gwproxy.http.host import parse_host
 from gwproxy.http.request import RequestHead
@@ -38,6 +38,7 @@ _UNJUDGED = Target(b"", b"", b"", False)
 class EdgeRequest(server.Request):
     """One request. `head`, `target` and `host_name` are the gateway's; the rest is IRequest's."""
 
+    _left: int | None = None  # bytes of the declared body that are to come
     channel: EdgeChannel  # type: ignore[assignment]  # ours, with what this class uses of Twisted's
     exchange: Exchange
 
@@ -93,6 +94,10 @@ class EdgeRequest(server.Request):
             self.startedWriting = 1
             self._commit()
         if data and self.method != b"HEAD":
+            if self._left is not None:
+                # What is more than was declared (a file that grows) would be taken for the next response.
+                data = data[: self._left]
+                self._left -= len(data)
             self.exchange.write(data)
         self.exchange.flush()
 
@@ -114,6 +119,7 @@ class EdgeRequest(server.Request):
             headers.append((b"Content-Type", kind))
         # Twisted says 0, which would be the length of what the client has (RFC 9110 section 8.6).
         declared = None if self.code == NOT_MODIFIED else length
+        self._left = None if self.method == b"HEAD" or self.code in BODILESS else length
         self.exchange.commit(self.code, self.code_message, headers, length, declared)
 
     def finish(self) -> None:
@@ -123,6 +129,9 @@ class EdgeRequest(server.Request):
         if not self.startedWriting:
             self.write(b"")
         self.finished = 1
+        if self._left:
+            self.exchange.fail(InternalError("a resource wrote less than it declared"))
+            return
         self.exchange.end([])
         notifications, self.notifications = self.notifications, []
         for waiting in notifications:

@@ -106,6 +106,35 @@ def test_an_answer_without_a_body(serve: Serve) -> None:
     flow.client << b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
+def declaring(length: bytes, *parts: bytes) -> Page:
+    """A resource that says how long its answer is, and writes these parts."""
+
+    def render(request: Any) -> int:
+        request.setHeader(b"Content-Length", length)
+        for part in parts:
+            request.write(part)
+        request.finish()
+        return NOT_DONE_YET
+
+    return Page(render)
+
+
+def test_what_is_more_than_was_declared_is_not_sent(serve: Serve) -> None:
+    """As with a file that grows while it is sent: it would be the beginning of the next answer."""
+    flow = serve(declaring(b"3", b"ab", b"cdef", b"g"))
+    flow.client >> GET
+    flow.client << b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\nabc"
+    assert not flow.client.is_gone
+
+
+def test_what_is_less_than_was_declared_breaks_off(serve: Serve) -> None:
+    flow = serve(declaring(b"3", b"ab"))
+    flow.client >> GET
+    flow.client << b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\nab"
+    assert flow.client.was_reset
+    flow.logged(status=200, reason="internal")
+
+
 def test_head(serve: Serve) -> None:
     def render(request: Any) -> int:
         request.setHeader(b"Content-Length", b"3")
