@@ -102,6 +102,7 @@ async def test_a_reader_of_a_body_that_is_over_stops_nobody_else(make: Make, scr
     """Its connection is another exchange's by then."""
     agent = make()
     first = await agent.request(b"GET", url(scripted).encode())
+    await pause(0)  # it came whole: now it is over
     second = agent.request(b"GET", url(scripted).encode())
     reader = Reader()
     first.deliverBody(reader)
