@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwproxy.errors import BadRequest, BadResponse, ClientError, HeadTooLarge, TargetTooLong
-from gwproxy.http.framing import HeadReader, ResponseHeadReader
+from gwproxy.http.framing import HeadReader, HeadSplitter, ResponseHeadReader
 
 MAX_HEAD = 1000
 MAX_TARGET = 100
@@ -196,3 +196,31 @@ def test_h10_a_response_head_that_does_not_end_is_refused_at_its_bound() -> None
     assert feed(begun + b"b" * (MAX_HEAD - len(begun))) is None
     with pytest.raises(BadResponse, match="does not end"):
         feed(b"b")
+
+
+@given(CUTS, st.sampled_from([b"", b"\r\n", b"\r\n\r\n"]), st.sampled_from([b"", b"GE", REQUEST]))
+def test_f10_a_connection_is_split_into_heads_however_it_is_cut(sizes: list[int], empty: bytes, rest: bytes) -> None:
+    splitter = HeadSplitter(MAX_HEAD, MAX_TARGET)
+    assert not splitter.begun
+    assert read(splitter.split, cut(empty + REQUEST + rest, sizes)) == (REQUEST, rest)
+    assert not splitter.begun
+
+
+def test_k8_a_head_has_begun_with_its_first_byte_and_not_with_empty_lines() -> None:
+    splitter = HeadSplitter(MAX_HEAD, MAX_TARGET)
+    assert splitter.split(b"\r\n\r\n") is None
+    assert not splitter.begun
+    assert splitter.split(b"\r\nG") is None
+    assert splitter.begun
+    assert splitter.split(b"ET / HTTP/1.1\r\n\r\nnext") == (b"GET / HTTP/1.1\r\n\r\n", b"next")
+    assert not splitter.begun
+
+
+def test_a6_each_head_has_its_own_bounds() -> None:
+    splitter = HeadSplitter(MAX_HEAD, MAX_TARGET)
+    for _ in range(3):
+        assert splitter.split(REQUEST[:20]) is None
+        assert splitter.split(REQUEST[20:]) == (REQUEST, b"")
+    assert splitter.split(b"GET /" + b"a" * MAX_TARGET) is None
+    with pytest.raises(TargetTooLong):
+        splitter.split(b"a" * 50)

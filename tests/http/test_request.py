@@ -142,6 +142,7 @@ def test_f6_a_malformed_target_is_told_from_a_malformed_head() -> None:
         b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\t\r\nTransfer-Encoding: chunked\r\n",  # which llhttp takes
         b"Content-Length: 5\r\nContent-Length: 5\r\n",
         b"Content-Length: 5\r\nContent-Length: 6\r\n",
         b"Content-Length: 5, 5\r\n",
