@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.gateways import BENCH, GATEWAY, REFERENCE, Bench, Peer, all_peers, find_nginx, small_backend
-from bench.measures.cpu import Samples, measure_cpu
+from bench.measures.cpu import Samples, measure_changing, measure_cpu
 from bench.measures.latency import measure_latency
 from bench.measures.memory import measure_memory
 from bench.measures.startup import measure_startup
@@ -29,6 +29,7 @@ from bench.report import figures_of, render
 BESIDE = (GATEWAY, REFERENCE)
 MEASURES: dict[str, tuple[Callable[[Bench, Sequence[Peer]], Mapping[str, Samples]], tuple[str, ...]]] = {
     "cpu": (measure_cpu, (*BESIDE, "envoy-bare", "nginx-bare")),
+    "changing": (measure_changing, BESIDE),
     "memory": (measure_memory, (*BESIDE, "nginx-bare")),
     "stream": (measure_stream, BESIDE),
     "latency": (measure_latency, BESIDE),

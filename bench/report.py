@@ -52,6 +52,7 @@ def _with_ratio(figures: Figures, column: str, reference: float) -> Figures:
 # What is printed for each measurement: title, how samples become figures, the columns whose ratio to Envoy is given.
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Samples]], Table], tuple[str, ...]]] = {
     "cpu": ("CPU time per request (us), medians of the rounds", medians, ("us",)),
+    "changing": ("The same with heads that never repeat (us)", medians, ("us",)),
     "memory": ("Memory per 1,000 idle keep-alive connections (MiB)", medians, ("mib",)),
     "stream": (
         "CPU time per MiB streamed (ms), medians of the rounds",

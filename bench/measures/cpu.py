@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.gateways import Bench, Peer, small_backend
 from bench.request import HEADERS, PATH
@@ -18,25 +19,41 @@ TROUBLE = re.compile(r"Non-2xx or 3xx responses: \d+|Socket errors: .*")
 Samples = dict[str, list[float]]
 
 
+# Makes requests of which none is like another.
+CHANGING = Path(__file__).resolve().parent.parent / "peers" / "changing.lua"
+
+
 def measure_cpu(bench: Bench, peers: Sequence[Peer]) -> dict[str, Samples]:
     """By peer, one sample a round: microseconds of CPU a request, and requests a second. The peers take turns."""
+    return _measure(bench, peers, ())
+
+
+def measure_changing(bench: Bench, peers: Sequence[Peer]) -> dict[str, Samples]:
+    """The same, with heads that never repeat on a connection."""
+    return _measure(bench, peers, ("-s", str(CHANGING)))
+
+
+def _measure(bench: Bench, peers: Sequence[Peer], script: Sequence[str]) -> dict[str, Samples]:
     samples: dict[str, Samples] = {peer.name: {"us": [], "requests_per_second": []} for peer in peers}
     with small_backend(bench):
         for _ in range(bench.rounds):
             for peer in peers:
                 with peer.started(bench) as gateway:
-                    load(bench, WARM_UP_SECONDS)
+                    load(bench, WARM_UP_SECONDS, script)
                     before = gateway.cpu_seconds()
-                    served = load(bench, bench.seconds)
+                    served = load(bench, bench.seconds, script)
                     used = gateway.cpu_seconds() - before
                 samples[peer.name]["us"].append(used / served * 1e6)
                 samples[peer.name]["requests_per_second"].append(served / bench.seconds)
     return samples
 
 
-def load(bench: Bench, seconds: float) -> int:
-    """Run wrk for whole `seconds`; how many requests were answered. Raises ValueError if any was not answered 2xx."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s"]
+def load(bench: Bench, seconds: float, script: Sequence[str] = ()) -> int:
+    """Run wrk, with a `script` perhaps, for whole `seconds`; how many requests were answered.
+
+    Raises ValueError if any was not answered 2xx.
+    """
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *script]
     for name, value in HEADERS.items():
         command += ["-H", f"{name}: {value}"]
     done = subprocess.run(
