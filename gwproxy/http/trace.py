@@ -15,7 +15,6 @@ _TRACEPARENT = re.compile(
 )
 
 
-
 class TraceParent(NamedTuple):
     """Where a request stands in a trace, in lower-case hex digits."""
 
