@@ -19,7 +19,7 @@ from gwproxy.edge.static import static_action
 from gwproxy.filters.api import FilterContext
 from gwproxy.filters.chain import FilterChain
 from gwproxy.filters.registry import FilterType, filter_types
-from gwproxy.http.forwarded import TrustedProxies
+from gwproxy.http.trusted import TrustedProxies
 from gwproxy.observe.observer import Observer
 from gwproxy.proxy.answers import RedirectAction, RespondAction
 from gwproxy.proxy.forward import Forward

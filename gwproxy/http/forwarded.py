@@ -11,25 +11,8 @@ from collections.abc import Iterable
 from gwproxy.errors import BadHost
 from gwproxy.http.headers import Header
 from gwproxy.http.host import parse_host
-from gwproxy.http.trusted import (
-    FORWARDING_HEADERS,
-    TrustedProxies,
-    canonical_ip,
-    client_address,
-    is_forwarding_header,
-    well_formed,
-)
+from gwproxy.http.trusted import TrustedProxies, canonical_ip, client_address, well_formed
 from gwproxy.http.writing import fields
-
-__all__ = [
-    "FORWARDING_HEADERS",
-    "PeerForwarding",
-    "Prior",
-    "TrustedProxies",
-    "canonical_ip",
-    "client_address",
-    "is_forwarding_header",
-]
 
 
 class Prior:
@@ -38,7 +21,7 @@ class Prior:
     __slots__ = ("forwarded", "host", "others", "port", "proto", "xff")
 
     def __init__(self, fields: Iterable[Header] = ()) -> None:
-        """Reads all fields of which `is_forwarding_header` is true; spellings with `_` are not believed."""
+        """Reads all fields of Kind.FORWARDING; spellings with `_` are not believed."""
         self.xff: list[bytes] = []
         self.proto: bytes | None = None  # http | https
         self.host: bytes | None = None

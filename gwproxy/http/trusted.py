@@ -12,23 +12,6 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-# What an untrusted client may not say, besides every X-Forwarded-* (CORRECTNESS X1).
-FORWARDING_HEADERS = frozenset(
-    {
-        b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-        b"x-forwarded-server",
-        b"x-forwarded-uri",
-        b"x-original-url",
-        b"x-real-ip",
-        b"x-rewrite-url",
-    }
-)
-
 # Trusted proxies reached over a unix socket have no address; they are named as nginx names them.
 UNIX = "unix:"
 
@@ -47,12 +30,6 @@ _FORWARDED_PAIR = re.compile(
 )
 
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def is_forwarding_header(lower_name: bytes) -> bool:
-    """Whether a field (its name in lower case) speaks about earlier hops; its spelling with `_` is meant too."""
-    name = lower_name.replace(b"_", b"-")
-    return name in FORWARDING_HEADERS or name.startswith(b"x-forwarded-")
 
 
 def canonical_ip(text: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from gwproxy.filters.api import Reply
-from gwproxy.http.forwarded import TrustedProxies
+from gwproxy.http.trusted import TrustedProxies
 from gwproxy.runtime.generation import Generation
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gwproxy.http.forwarded import PeerForwarding, Prior, TrustedProxies
+from gwproxy.http.forwarded import PeerForwarding, Prior
+from gwproxy.http.trusted import TrustedProxies
 
 TRUSTED = TrustedProxies(["10.0.0.0/8", "2001:db8:1::/48"])
 PROXY = "10.0.0.1"

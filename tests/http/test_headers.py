@@ -37,6 +37,15 @@ def test_h1_f11_fields_that_this_hop_reads_are_never_plain(name: bytes) -> None:
     "name",
     [
         b"X-Forwarded-For",
+        b"X-Forwarded-Host",
+        b"X-Forwarded-Port",
+        b"X-Forwarded-Prefix",
+        b"X-Forwarded-Proto",
+        b"X-Forwarded-Server",
+        b"X-Forwarded-Uri",
+        b"X-Forwarded-Method",
+        b"X-Forwarded-Tls-Client-Cert-Info",
+        b"X-Forwarded-Client-Cert",
         b"X-Forwarded-Anything",
         b"Forwarded",
         b"X-Real-IP",
@@ -49,8 +58,23 @@ def test_x1_forwarding_fields_are_set_apart(name: bytes) -> None:
     assert RESPONSE_KINDS[name] == Kind.PLAIN
 
 
+@pytest.mark.parametrize("name", [b"host", b"x-forward", b"x-forwarded", b"forwarded-for", b"via", b"x-request-id"])
+def test_x1_other_fields_are_no_forwarding_fields(name: bytes) -> None:
+    assert REQUEST_KINDS[name] != Kind.FORWARDING
+
+
 @pytest.mark.parametrize(
-    "name", [b"X_Forwarded_For", b"x-forwarded_For", b"Content_Length", b"X_Real-IP", b"transfer_encoding"]
+    "name",
+    [
+        b"X_Forwarded_For",
+        b"x-forwarded_For",
+        b"x-forwarded_proto",
+        b"Content_Length",
+        b"X_Real-IP",
+        b"x_real_ip",
+        b"x_original_url",
+        b"transfer_encoding",
+    ],
 )
 def test_f7_the_twin_of_a_special_field_is_no_ordinary_underscore(name: bytes) -> None:
     assert REQUEST_KINDS[name] == Kind.FORWARDING
