@@ -49,7 +49,6 @@ class EdgeChannel(Protocol):
     def __init__(self, listener: Listener, peer: PeerForwarding, trusted: bool) -> None:
         self.listener = listener
         self.scheme = listener.scheme
-        self.listener_name = listener.name
         self.peer = peer
         self.peer_trusted = trusted
         self.exchange: Exchange | None = None

@@ -60,16 +60,17 @@ class HalfClosed:
                 connection.transport.write(PROCESSING)
             else:
                 return
-        elif self._has_error():
+        elif was_reset(connection.transport):
             connection.transport.abortConnection()
             return
         self._looks += 1
         self._call = self._reactor.callLater(self._LOOKS[min(self._looks, len(self._LOOKS) - 1)], self._look)
 
-    def _has_error(self) -> bool:
-        """The reactor does not watch a socket that is neither read nor written."""
-        handle = getattr(self._connection.transport, "getHandle", lambda: None)()
-        return isinstance(handle, socket.socket) and handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+def was_reset(transport: Any) -> bool:
+    """Whether the client has cut the connection: no reactor watches a socket that is neither read nor written."""
+    handle = getattr(transport, "getHandle", lambda: None)()
+    return isinstance(handle, socket.socket) and handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
 
 class Linger:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from twisted.internet.interfaces import IDelayedCall
+
 from gwproxy.deadline import Deadline, unsent
-from gwproxy.edge.farewell import Linger
+from gwproxy.edge.farewell import Linger, was_reset
 from gwproxy.errors import BodyTimeout, ClientStalled, HeaderTimeout
 
 if TYPE_CHECKING:
@@ -27,11 +29,25 @@ CLOSING: Final = 6  # for the last bytes to leave
 # How long an orderly close may take while nothing moves, in seconds.
 CLOSE_TIMEOUT: Final = 10.0
 
+# Seconds between looks at a connection that is not read: its client's death is to be known within 100 ms.
+LOOK_INTERVAL: Final = 0.08
+
 
 class Patience:
     """The deadline of one connection."""
 
-    __slots__ = ("_body", "_channel", "_deadline", "_mark", "_options", "_seconds", "_unsent", "_waited_for", "awaited")
+    __slots__ = (
+        "_body",
+        "_channel",
+        "_deadline",
+        "_look",
+        "_mark",
+        "_options",
+        "_seconds",
+        "_unsent",
+        "_waited_for",
+        "awaited",
+    )
 
     def __init__(self, channel: EdgeChannel) -> None:
         listener = channel.listener
@@ -44,6 +60,7 @@ class Patience:
         self._mark = 0  # bytes of the body when its rate was judged last
         self._waited_for = False  # since then the client was made to wait, so its rate says nothing
         self._unsent = 0
+        self._look: IDelayedCall | None = None
 
     def for_request(self) -> None:
         """Until the next request begins: idle_timeout. While one is in flight this does nothing. A client that has not
@@ -74,8 +91,20 @@ class Patience:
         self._deadline.set(self._seconds() + self._options.idle_timeout)
 
     def body_held_up(self) -> None:
-        """The gateway itself does not read the body now: no fault of the client."""
+        """The gateway itself does not read the body now: no fault of the client. Which may be gone meanwhile (B7)."""
         self._waited_for = True
+        if self._look is None:
+            self._look = self._channel.listener.reactor.callLater(LOOK_INTERVAL, self._look_for_client)
+
+    def _look_for_client(self) -> None:
+        self._look = None
+        channel = self._channel
+        if not channel.read_paused or channel.exchange is None:
+            return
+        if was_reset(channel.transport):
+            channel.transport.abortConnection()
+        else:
+            self._look = channel.listener.reactor.callLater(LOOK_INTERVAL, self._look_for_client)
 
     def for_response(self, seconds: float) -> None:
         """Until the response begins: the route's timeout; 0 for none. The exchange knows if it has begun."""
@@ -110,6 +139,9 @@ class Patience:
     def end(self) -> None:
         """The connection is gone."""
         self._deadline.cancel()
+        look, self._look = self._look, None
+        if look is not None:
+            look.cancel()
 
     def _expired(self) -> None:
         channel = self._channel
