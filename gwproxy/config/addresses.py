@@ -30,14 +30,13 @@ ServerKind = Literal["tcp", "unix", "builtin"]
 
 @attrs.frozen
 class ServerAddress:
-    """One server of an upstream. `text` is its address as written, without options; equality is that of the address."""
+    """One server of an upstream; equality is that of the address."""
 
     kind: ServerKind
     host: str = ""  # tcp: name or address, an IPv6 address without brackets; builtin: the service's name
     port: int = 0  # tcp only
     path: str = ""  # unix only, absolute
     weight: int = attrs.field(default=1, eq=False)
-    text: str = attrs.field(default="", eq=False)
 
     @property
     def label(self) -> str:
@@ -126,7 +125,7 @@ def _parse_server(text: str, base: Path) -> ServerAddress:
         if not re.fullmatch(r"[0-9]{1,4}", value) or not 1 <= int(value) <= MAX_WEIGHT:
             raise BadValue(f"weight must be a whole number, 1 to {MAX_WEIGHT}", written)
         weight = int(value)
-    return attrs.evolve(_parse_address(address, base), weight=weight, text=address)
+    return attrs.evolve(_parse_address(address, base), weight=weight)
 
 
 def _parse_address(address: str, base: Path) -> ServerAddress:

@@ -29,8 +29,7 @@ class Observer:
 
     def __init__(self, access: AccessLog, metrics: Metrics, security: SecurityLog, reactor: IReactorTime) -> None:
         """An access log whose sink is off is not even written into."""
-        self.metrics = metrics
-        self.security = security
+        self._security = security
         self._reactor = reactor
         self._count = metrics.observe
         self._access = None if access.sink.off else access.log
@@ -58,7 +57,7 @@ class Observer:
                 if self._access is not None:
                     self._access(exchange, exchange.started + offset)
                 if exchange.reason is not None:
-                    self.security.exchange_finished(exchange)
+                    self._security.exchange_finished(exchange)
             except Exception:
                 _log.failure("an exchange could not be logged", request_id=exchange.request_id)
 

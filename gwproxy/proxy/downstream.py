@@ -32,7 +32,6 @@ class Downstream(Protocol):
     """The client's connection. No method calls back into the exchange before it returns, but start_body()."""
 
     scheme: bytes
-    listener_name: str
     peer: PeerForwarding
     peer_trusted: bool
 

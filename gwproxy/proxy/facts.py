@@ -33,7 +33,6 @@ class ExchangeFacts:
         "head",
         "headers",
         "host",
-        "listener_name",
         "method",
         "outgoing",
         "path",
@@ -80,7 +79,6 @@ class ExchangeFacts:
         self.host = request.host_name
         self.path = target.path
         self.query = target.query
-        self.listener_name = downstream.listener_name
         self.peer_ip = self.client_ip = downstream.peer.ip
         self.prior: Prior | None = None  # what a trusted peer says of earlier hops
         if downstream.peer_trusted and head.forwarding:

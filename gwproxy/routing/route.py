@@ -23,7 +23,6 @@ class Route:
     # Filled in by the build, which alone knows their types: routing is below all who have them.
     action: Any = None  # what answers: proxying, static files, a fixed reply
     filters: Any = None  # the compiled chain
-    meter: Any = None  # the metrics' children of this route
 
     name: str = attrs.field(init=False)
     pattern: str = attrs.field(init=False)  # as written: the label of metrics

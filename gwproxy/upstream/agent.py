@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
 from twisted.web.error import SchemeNotSupported
@@ -273,7 +272,7 @@ class AgentResponse:
         else:
             self._protocol.dataReceived(data)
 
-    def end(self, reason: Failure = connectionDone) -> None:
+    def end(self, reason: Failure) -> None:
         """The body is over."""
         self._ended = reason
         if self._protocol is not None:

@@ -32,7 +32,7 @@ def address(host: str = "192.0.2.7", port: int = 4000) -> IPv4Address:
 def test_a_channel_knows_its_peer() -> None:
     made = listener()
     channel = made.buildProtocol(address())
-    assert (channel.peer.ip, channel.scheme, channel.listener_name) == ("192.0.2.7", b"http", "http")
+    assert (channel.peer.ip, channel.scheme, channel.listener.name) == ("192.0.2.7", b"http", "http")
     assert not channel.peer_trusted
     assert made.buildProtocol(address("10.1.2.3")).peer_trusted
     assert made.buildProtocol(IPv6Address("TCP", "2001:db8::1", 1)).peer.ip == "2001:db8::1"

@@ -38,7 +38,6 @@ class Client:
     """A Downstream that writes down what it is told."""
 
     scheme = b"http"
-    listener_name = "http"
     peer_trusted = False
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ def test_a_route_has_what_the_way_of_a_request_needs() -> None:
     assert (route.name, route.pattern) == ("users", "= /users")
     assert route.matcher.exact == b"/users"
     assert route.methods == {b"GET", b"POST"}
-    assert route.action is route.filters is route.meter is None
+    assert route.action is route.filters is None
 
 
 def test_x8_hosts_have_the_form_in_which_requests_are_routed() -> None:
