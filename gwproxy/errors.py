@@ -45,7 +45,7 @@ class Reason(StrEnum):
     HEADER_TIMEOUT = "header_timeout"  # 408
     BODY_TIMEOUT = "body_timeout"  # 408: the request body stalled or is slower than min_body_rate
     CLIENT_GONE = "client_gone"  # 499, in the log only
-    CLIENT_STALLED = "client_stalled"  # the client read nothing for idle_timeout; cut
+    CLIENT_STALLED = "client_stalled"  # 499, in the log only: the client read nothing for idle_timeout; cut
 
     # the upstream failed
     CONNECT_FAILED = "connect_failed"  # 502
@@ -53,16 +53,16 @@ class Reason(StrEnum):
     UPSTREAM_CLOSED = "upstream_closed"  # 502: closed or reset before the response head
     BAD_RESPONSE = "bad_response"  # 502: what it sent is not a valid response
     RESPONSE_TIMEOUT = "response_timeout"  # 504: no response head in time
-    UPSTREAM_STALLED = "upstream_stalled"  # 504 before the head, abort after it: no byte for idle_timeout
+    UPSTREAM_STALLED = "upstream_stalled"  # 504 before the head, abort after it: no byte came or went for idle_timeout
     UPSTREAM_BROKEN = "upstream_broken"  # abort: the response body broke off
 
     # the gateway has no room
     NO_SERVER = "no_server"  # 503
     QUEUE_FULL = "queue_full"  # 503
     QUEUE_TIMEOUT = "queue_timeout"  # 503
-    OVERLOAD = "overload"  # 503: max_connections
-    DRAINING = "draining"  # aborted at the end of a drain
-    ROUTE_TIMEOUT = "route_timeout"  # 504: the whole exchange took longer than the route's timeout
+    OVERLOAD = "overload"  # 503: max_connections, of the listener or of one address
+    DRAINING = "draining"  # 503 before the head, abort after it: the drain ended first
+    ROUTE_TIMEOUT = "route_timeout"  # 504: no response head within the route's timeout, whatever was tried
 
     # the gateway answered by configuration
     RESPOND = "respond"  # a `respond =` route
@@ -298,14 +298,14 @@ class QueueTimeout(GatewayError):
 
 
 class Overload(GatewayError):
-    """The listener has as many connections as it may."""
+    """The listener, or one address at it, has as many connections as it may."""
 
     status = 503
     reason = Reason.OVERLOAD
 
 
 class RouteTimeout(GatewayError):
-    """The exchange took longer than the route's timeout before its response head."""
+    """No response head within the route's timeout, which runs from the end of the request (CORRECTNESS K9)."""
 
     status = 504
     reason = Reason.ROUTE_TIMEOUT

@@ -155,19 +155,22 @@ class ListenOptions:
     min_body_rate: int = option(
         values.size(),
         default=512,
-        doc="Bytes a second of a request body, averaged over idle_timeout. Slower ones end in 408. 0: no bound.",
+        doc="Bytes a second of a request body, averaged over idle_timeout. Slower ones end in 408. 0: one byte in "
+        "idle_timeout is enough.",
     )
     header_timeout: float = option(
-        values.positive_duration, default=10.0, doc="How long a whole request head may take, however it comes."
+        values.positive_duration,
+        default=10.0,
+        doc="How long a whole request head may take, however it comes; on a new connection from its first moment on.",
     )
     idle_timeout: float = option(
         values.positive_duration,
         default=75.0,
-        doc="How long a connection may be silent: between requests, between bytes of a body, and while the client "
-        "reads nothing of its response.",
+        doc="How long a connection may be silent between requests, and how long its client may read nothing of a "
+        "response. For request bodies see min_body_rate.",
     )
     max_header_size: int = option(
-        values.size(256), default=32 << 10, doc="Bytes of a request head. Larger ones end in 431."
+        values.size(256), default=32 << 10, doc="Bytes of a request's header lines. More end in 431."
     )
     max_headers: int = option(values.integer(1), default=100, doc="Header lines of a request. More end in 431.")
     max_target: int = option(values.size(16), default=8 << 10, doc="Bytes of a request target. Longer ones end in 414.")
@@ -208,13 +211,19 @@ class UpstreamOptions:
         doc="How a server is picked: in turn by weight, or the one with the fewest requests for its weight.",
     )
     connect_timeout: float = option(
-        values.positive_duration, default=5.0, doc="How long a connection to a server may take to open."
+        values.positive_duration,
+        default=5.0,
+        doc="How long a connection to a server may take to open, the look-up of its name included.",
     )
     response_timeout: float = option(
-        values.positive_duration, default=60.0, doc="How long the response head may take once the request is sent."
+        values.positive_duration,
+        default=60.0,
+        doc="How long the response head may take once the request is sent whole; then 504.",
     )
     idle_timeout: float = option(
-        values.positive_duration, default=60.0, doc="How long a server may be silent between bytes of a body."
+        values.positive_duration,
+        default=60.0,
+        doc="How long a server may be silent between bytes of a response body, or take nothing of a request body.",
     )
     max_connections: int = option(
         values.integer(1), default=1000, doc="Connections to one server. Requests beyond them wait in the queue."
@@ -232,7 +241,8 @@ class UpstreamOptions:
     retries: int = option(
         values.integer(0, 10),
         default=1,
-        doc="Other attempts after a failed one, made only where the server cannot have acted on the request.",
+        doc="Other attempts after a failed one, each at another server. Made only where the server cannot have acted "
+        "on the request, or where that does no harm: GET, HEAD or OPTIONS without a body.",
     )
     resolve_interval: float = option(
         values.positive_duration, default=30.0, doc="How often host names are resolved again."
@@ -313,7 +323,8 @@ class RouteOptions:
     timeout: float = option(
         values.or_none(values.duration),
         default=60.0,
-        doc="The whole exchange, with all attempts, until the response head; then 504. 0 or none: no bound.",
+        doc="How long the response head may take, with all attempts, once the request is received whole and its "
+        "filters have let it pass; then 504. 0 or none: no bound.",
     )
     max_body: int = option(
         values.or_none(values.size()),
