@@ -1,6 +1,6 @@
 """The admin site: a stock twisted.web site over the pages, for any stream endpoint (tcp:, unix:).
 
-It has no access control of its own: its endpoint is for the operators' network, the loopback interface by default.
+It has no access control of its own: its endpoint is for the operators' network, and off unless it is configured.
 """
 
 from __future__ import annotations

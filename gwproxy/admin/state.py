@@ -9,7 +9,7 @@ from gwproxy.observe.metrics import UpstreamState
 
 
 def upstreams_shown(upstreams: Iterable[UpstreamState]) -> list[dict[str, object]]:
-    """Each upstream with its servers: are they up, how many connections, how their attempts ended."""
+    """Each upstream with its servers: are they up, what is under way, what is kept idle, how attempts ended."""
     return [
         {
             "name": upstream.name,

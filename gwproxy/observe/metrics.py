@@ -28,14 +28,16 @@ class ServerState(Protocol):
     def label(self) -> str: ...
     @property
     def active(self) -> int:
-        """Connections with an exchange on them."""
+        """Attempts under way, those that wait for a connection included."""
 
     @property
     def idle(self) -> int:
         """Connections kept for the next one."""
 
     @property
-    def up(self) -> bool: ...
+    def up(self) -> bool:
+        """Whether the last attempt to connect worked."""
+
     @property
     def outcomes(self) -> Mapping[str, int]:
         """Attempts by how they ended, since the start."""
@@ -179,11 +181,13 @@ class Metrics:
         )
         yield _gauge(
             "gateway_upstream_connections",
-            "Connections to servers: active with a request on them, idle waiting for one.",
+            "active: attempts under way, with a connection or waiting for one; idle: connections kept for the next.",
             ("upstream", "server", "state"),
             connections,
         )
-        yield _gauge("gateway_upstream_server_up", "1 if requests are sent there.", ("upstream", "server"), up)
+        yield _gauge(
+            "gateway_upstream_server_up", "0 if the last attempt to connect failed.", ("upstream", "server"), up
+        )
 
     def _log_families(self) -> Iterator[Metric]:
         logs = list(self._logs())

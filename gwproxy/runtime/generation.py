@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Generation:
-    """A number and a count. What it holds is immutable and hangs on who enters it."""
+    """A number and a count. What was built, and is immutable, is `build.Gateway`, which has its generation."""
 
     __slots__ = ("_emptied", "in_flight", "number")
 
