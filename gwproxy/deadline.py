@@ -1,4 +1,4 @@
-"""Time limits of a connection: one timer that is moved for nothing, and how a stalled peer is told from a slow one."""
+"""Time limits of a connection: one timer that is moved at no cost, and how a stalled peer is told from a slow one."""
 
 from __future__ import annotations
 

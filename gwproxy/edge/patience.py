@@ -1,7 +1,8 @@
 """How long a connection waits for its client, and for what.
 
 One deadline serves all of it, since a connection waits for one thing at a time. Two of them ask for more than a clock:
-a body may be slow but not too slow, and a client that reads slowly is not one that reads nothing.
+a body may be slow but not too slow, and a client that reads slowly is not one that reads nothing. Beside it a client
+whose body nobody reads is looked after: that it is gone would show in nothing else.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LOOK_INTERVAL: Final = 0.08
 
 
 class Patience:
-    """The deadline of one connection."""
+    """The deadline of one connection, and the looks at it while it is not read."""
 
     __slots__ = (
         "_body",
