@@ -144,9 +144,20 @@ def test_nothing_stays_in_the_reactor_of_a_connection_that_is_closed(
     if begun:
         net.connection.dataReceived(begun)
     net.connection.close()
+    assert not net.reactor.getDelayedCalls()
     net.wire.lose()
     assert not net.reactor.getDelayedCalls()
     assert net.pool.open == 0
+
+
+def test_nothing_stays_in_the_reactor_of_a_connection_that_is_lost(net: Paced) -> None:
+    net.ask()
+    net.wire.lose()
+    assert not net.reactor.getDelayedCalls()
+
+
+def test_b4_the_transport_paces_the_connection(net: Paced) -> None:
+    assert (net.wire.producer, net.wire.streaming) == (net.connection, True)
 
 
 # The client is slow
