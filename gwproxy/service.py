@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
@@ -172,7 +172,8 @@ class GatewayService(Service):
         self._not_ready = ["draining"]
         _log.info("draining {count} exchanges", count=self.gateway.generation.in_flight)
         drained: Deferred[None] = Deferred()
-        DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
+        for port in self._ports:
+            maybeDeferred(port.stopListening)
         for listener in self.listeners:
             listener.drain()
         deadline = self._reactor.callLater(self._config.gateway.drain, self._cut)
@@ -190,24 +191,14 @@ class GatewayService(Service):
         for listener in self.listeners:
             listener.abort_all()
 
-    def _flush(self, done: Callable[[], None]) -> None:
-        """Lets the last responses leave their buffers: a connection that is being closed in order is waited for."""
-        closing = [listener for listener in self.listeners if listener.connections]
-        if not closing:
-            done()
+    def _flush(self, done: Callable[[], None], looks: int = 100) -> None:
+        """Lets the last responses leave their buffers: connections that are being closed in order have two seconds."""
+        if looks and any(listener.connections for listener in self.listeners):
+            self._reactor.callLater(0.02, self._flush, done, looks - 1)
             return
-        attempts = [0]
-
-        def look() -> None:
-            attempts[0] += 1
-            if attempts[0] >= 100 or not any(listener.connections for listener in self.listeners):
-                for listener in self.listeners:
-                    listener.abort_all()
-                done()
-            else:
-                self._reactor.callLater(0.02, look)
-
-        self._reactor.callLater(0.02, look)
+        for listener in self.listeners:
+            listener.abort_all()
+        done()
 
     def _end(self) -> None:
         self.gateway.close()

@@ -329,9 +329,9 @@ class EdgeChannel(Protocol):
             self.abort()
 
     def close_if_idle(self) -> None:
-        """For the listener: closes what serves no request, nor has begun one; others say so (CORRECTNESS K10)."""
+        """For the listener: closes what serves no request, nor has begun one; others after their answer."""
         if self.exchange is not None:
-            self.exchange.head.keep_alive = False
+            self.exchange.head.keep_alive = False  # the answer says so, if its head is yet to come (CORRECTNESS K10)
         elif self._state == HEAD and not self._splitter.begun and not self._buffer:
             self.close()
 

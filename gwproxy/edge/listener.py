@@ -86,10 +86,7 @@ class Listener(Factory):
         """Closes idle connections now, the others after their answer."""
         self.draining = self.ends_connections = True
         for channel in tuple(self.channels):
-            if channel.exchange is not None:
-                channel.exchange.head.keep_alive = False  # its answer says so, if the head is yet to come (K10)
-            else:
-                channel.close_if_idle()
+            channel.close_if_idle()
 
     def abort_all(self) -> None:
         """The drain is over: what is left is cut."""
