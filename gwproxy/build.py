@@ -20,10 +20,9 @@ from gwproxy.filters.api import FilterContext
 from gwproxy.filters.chain import FilterChain
 from gwproxy.filters.registry import FilterType, filter_types
 from gwproxy.http.trusted import TrustedProxies
-from gwproxy.observe.observer import Observer
 from gwproxy.proxy.answers import RedirectAction, RespondAction
 from gwproxy.proxy.forward import Forward
-from gwproxy.proxy.settings import ProxySettings
+from gwproxy.proxy.settings import ExchangeObserver, ProxySettings
 from gwproxy.routing.route import Route
 from gwproxy.routing.router import Router, find_ties
 from gwproxy.runtime.generation import Generation
@@ -60,7 +59,7 @@ class Builder:
         config: Config,
         reactor: Any,  # all of Twisted's reactor interfaces at once
         keeper: Keeper,
-        observer: Observer,
+        observer: ExchangeObserver,
         builtin_ports: Mapping[str, int],
         types: Mapping[str, FilterType] | None = None,
     ) -> None:
@@ -149,7 +148,7 @@ def check(config: Config, types: Mapping[str, FilterType] | None = None) -> list
     """What is wrong with a configuration that parses: filters that cannot be made, routes that tie. Listens nowhere."""
     from twisted.internet.task import Clock
 
-    builder = Builder(config, Clock(), Keeper(), _NO_OBSERVER, {}, types)
+    builder = Builder(config, Clock(), Keeper(), _NoObserver(), {}, types)
     builder.build()
     return sorted(builder.mistakes, key=lambda mistake: mistake.place.line)
 
@@ -157,6 +156,3 @@ def check(config: Config, types: Mapping[str, FilterType] | None = None) -> list
 class _NoObserver:
     def exchange_finished(self, exchange: object) -> None:
         """Nothing is served."""
-
-
-_NO_OBSERVER: Any = _NoObserver()

@@ -29,7 +29,8 @@ class Request(Protocol):
 
 
 class Downstream(Protocol):
-    """The client's connection. No method calls back into the exchange before it returns, but start_body()."""
+    """The client's connection. No method calls back into the exchange before it returns, but start_body(), which sends
+    what is there, and write(), which may pause the response."""
 
     scheme: bytes
     peer: PeerForwarding

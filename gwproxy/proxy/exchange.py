@@ -67,8 +67,6 @@ class Exchange(ExchangeFacts):
         state = ("filtering", "forwarding", "committed", "finished")[self._state]
         return f"<Exchange {state} {self.method!r} {self.target!r} status={self.status} reason={self.reason}>"
 
-    # What filters use
-
     @property
     def committed(self) -> bool:
         """Whether the response head is written."""
@@ -79,16 +77,18 @@ class Exchange(ExchangeFacts):
         """Whether all is over."""
         return self._state == FINISHED
 
+    @property
+    def chunking(self) -> bool:
+        """Whether the response is on its way, and in chunks. Between two events it is between two chunks."""
+        return self._chunking and self._state == COMMITTED
+
+    # For filters
+
     def add_body_transform(self, transform: BodyTransform) -> None:
         """In `on_response` only: send the body through `transform`. The length becomes unknown."""
         if self._transforms is None:
             self._transforms = []
         self._transforms.append(transform)
-
-    @property
-    def chunking(self) -> bool:
-        """Whether the response is on its way, and in chunks. Between two events it is between two chunks."""
-        return self._chunking and self._state == COMMITTED
 
     # From the head to the action
 

@@ -103,7 +103,7 @@ class Forward:
         return server.host_header.encode()
 
     @property
-    def max_body(self) -> float:
+    def max_body(self) -> int:
         """Bytes; 0 for no bound."""
         return self._options.max_body
 

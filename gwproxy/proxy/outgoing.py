@@ -1,6 +1,6 @@
-"""The request head of one attempt: what the client sent end to end, edited by filters, then what this hop adds.
+"""What this hop adds to the request head of one attempt, behind what the client sent end to end and filters edited.
 
-Everything of this hop comes last, after hop-by-hop fields are gone and filters have run: no client can name one of our
+It comes last, after hop-by-hop fields are gone and filters have run: no client can name one of our
 fields in `Connection` and so delete it (CORRECTNESS H3), and each attempt starts from the untouched original (K4).
 """
 
