@@ -1,7 +1,7 @@
 """One client connection: bytes in, requests out, one at a time and in order.
 
 States: `HEAD` (between requests, or inside a head), `BODY` (a request is in flight and its body is being read), `WAIT`
-(in flight, read whole), `DRAINING` (answered, the rest of an unwanted body is thrown away), `CLOSED`.
+(in flight, read whole), `LINGERING` (answered, the rest of an unwanted body is thrown away), `CLOSED`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HEAD: Final = 0
 BODY: Final = 1
 WAIT: Final = 2
-DRAINING: Final = 3
+LINGERING: Final = 3
 CLOSED: Final = 4
 
 # A client that pipelines gets so many answers in a row before other connections have their turn.
@@ -67,12 +67,12 @@ class EdgeChannel(Protocol):
         self._timeout = 0.0  # the route's
         self._pumping = False
         self._fin = False  # the client sends no more
-        self._unread = False  # the client may have sent what nobody reads: see _drain()
+        self._unread = False  # the client may have sent what nobody reads: see _linger_on()
         self._half_closed: HalfClosed | None = None
         self._linger: Linger | None = None
 
     def __repr__(self) -> str:
-        state = ("head", "body", "wait", "draining", "closed")[self._state]
+        state = ("head", "body", "wait", "lingering", "closed")[self._state]
         return f"<EdgeChannel {self.peer.ip} {state} requests={self.requests}>"
 
     # Heads
@@ -266,7 +266,7 @@ class EdgeChannel(Protocol):
         if self._state == CLOSED:
             return
         if self._state == BODY or self._unread:
-            self._drain()
+            self._linger_on()
         elif not keep_alive or (self._fin and not self._buffer) or self.listener.draining:
             self.close()
         else:
@@ -281,9 +281,9 @@ class EdgeChannel(Protocol):
 
     # The end
 
-    def _drain(self) -> None:
+    def _linger_on(self) -> None:
         """A response is out while the client still sends: a close now would be a reset, and could destroy it (B2)."""
-        self._state = DRAINING
+        self._state = LINGERING
         self._body = None
         self._linger = Linger(self)
         self._patience.for_end()
@@ -328,7 +328,7 @@ class EdgeChannel(Protocol):
         else:
             self.abort()
 
-    def close_if_idle(self) -> None:
+    def drain(self) -> None:
         """For the listener: closes what serves no request, nor has begun one; others after their answer."""
         if self.exchange is not None:
             self.exchange.head.keep_alive = False  # the answer says so, if its head is yet to come (CORRECTNESS K10)

@@ -86,7 +86,7 @@ class Listener(Factory):
         """Closes idle connections now, the others after their answer."""
         self.draining = self.ends_connections = True
         for channel in tuple(self.channels):
-            channel.close_if_idle()
+            channel.drain()
 
     def abort_all(self) -> None:
         """The drain is over: what is left is cut."""

@@ -24,7 +24,7 @@ HEAD: Final = 1  # for the rest of a head
 BODY: Final = 2  # for a body, at its least rate
 RESPONSE: Final = 3  # for the response head: the route's timeout
 READER: Final = 4  # for the client to read
-DRAINING: Final = 5  # for the client to end
+LINGERING: Final = 5  # for the client to end
 CLOSING: Final = 6  # for the last bytes to leave
 
 # How long an orderly close may take while nothing moves, in seconds.
@@ -123,7 +123,7 @@ class Patience:
 
     def for_end(self) -> None:
         """Until the client, that has its answer, stops sending."""
-        self.awaited = DRAINING
+        self.awaited = LINGERING
         self._unsent = unsent(self._channel.transport)
         self._deadline.set(self._seconds() + Linger.SECONDS)
 
