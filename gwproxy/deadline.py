@@ -1,13 +1,8 @@
-"""Time limits of a connection: one timer that is moved at no cost, and how a stalled peer is told from a slow one."""
+"""Time limits of a connection: one timer that is moved at no cost."""
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
-import termios
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -68,19 +63,3 @@ class Deadline:
             return
         self.at = NEVER
         self._expired()
-
-
-def unsent(transport: Any) -> int:
-    """Bytes that the peer's kernel has not taken yet, as far as the system tells; 0 where it does not.
-
-    A peer that reads slowly makes this number change; one that reads nothing leaves it as it is.
-    """
-    handle = getattr(transport, "getHandle", None)
-    sock = handle() if handle is not None else None
-    if not isinstance(sock, socket.socket):
-        return 0
-    try:
-        (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
-    except (OSError, ValueError):  # not a kind of socket that tells; closed
-        return 0
-    return int(count)

@@ -1,17 +1,14 @@
-"""A deadline that moves all the time with few timers, and what the kernel tells of unsent bytes."""
+"""A deadline that moves all the time with few timers."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 
-from gwproxy.deadline import NEVER, Deadline, unsent
+from gwproxy.deadline import NEVER, Deadline
 
 
 class Counting(Clock):
@@ -136,31 +133,3 @@ def test_it_can_be_cancelled_when_it_passes() -> None:
     deadline.set(1.0)
     clock.advance(1)
     assert not clock.getDelayedCalls()
-
-
-class Transport:
-    """A transport over a socket."""
-
-    def __init__(self, sock: Any) -> None:
-        self.getHandle = lambda: sock
-
-
-def test_unsent_counts_what_the_peer_did_not_take() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        ours = socket.create_connection(server.getsockname())
-        with ours:
-            theirs, _ = server.accept()
-            with theirs:
-                assert unsent(Transport(ours)) == 0
-                ours.setblocking(False)
-                with pytest.raises(BlockingIOError):
-                    while True:
-                        ours.send(b"x" * 65536)
-                assert unsent(Transport(ours)) > 0
-
-
-def test_where_the_system_does_not_tell_nothing_is_unsent() -> None:
-    closed = socket.socket()
-    closed.close()
-    for transport in (StringTransport(), Transport(None), Transport(closed)):
-        assert unsent(transport) == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from gwproxy.kernel import was_reset
 
 PROCESSING: Final = b"HTTP/1.1 102 Processing\r\n\r\n"
 # The size of the next chunk, or of the last one, may begin with it (RFC 9112 section 7.1).
@@ -65,12 +66,6 @@ class HalfClosed:
             return
         self._looks += 1
         self._call = self._reactor.callLater(self._LOOKS[min(self._looks, len(self._LOOKS) - 1)], self._look)
-
-
-def was_reset(transport: Any) -> bool:
-    """Whether the client has cut the connection: no reactor watches a socket that is neither read nor written."""
-    handle = getattr(transport, "getHandle", lambda: None)()
-    return isinstance(handle, socket.socket) and handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
 
 class Linger:

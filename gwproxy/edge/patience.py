@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.internet.interfaces import IDelayedCall
 
-from gwproxy.deadline import Deadline, unsent
-from gwproxy.edge.farewell import Linger, was_reset
+from gwproxy.deadline import Deadline
+from gwproxy.edge.farewell import Linger
 from gwproxy.errors import BodyTimeout, ClientStalled, HeaderTimeout
+from gwproxy.kernel import unsent, was_reset
 
 if TYPE_CHECKING:
     from gwproxy.edge.body import RequestBody

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gwproxy.config.model import UpstreamOptions
-from gwproxy.deadline import Deadline, unsent
+from gwproxy.deadline import Deadline
 from gwproxy.eager import eager_writer, read_directly
 from gwproxy.errors import (
     BadResponse,
@@ -31,8 +31,8 @@ from gwproxy.http.framing import END, ChunkedDecoder, ResponseHeadReader
 from gwproxy.http.headers import Headers
 from gwproxy.http.response import ResponseHead, ResponseMemory
 from gwproxy.http.writing import chunk, fields, last_chunk
+from gwproxy.kernel import looks_open, unsent
 from gwproxy.upstream.failures import is_clean_end
-from gwproxy.upstream.liveness import looks_open
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
