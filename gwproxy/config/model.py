@@ -103,7 +103,8 @@ class GatewayOptions:
 
 @attrs.frozen
 class AdminOptions:
-    """The admin site: health, readiness, metrics. It has no authentication: keep it on a private address."""
+    """The admin site: /healthz, /readyz, /metrics, and what serves now: /routes, /upstreams. It has no authentication:
+    keep it on a private address."""
 
     endpoint: str = option(
         addresses.optional_endpoint,

@@ -1,4 +1,4 @@
-"""Heads and chunks as bytes on the wire. The only place that writes HTTP."""
+"""Status lines, fields and chunks as bytes on the wire: what messages of both sides are put together from."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class FinishedExchange(Protocol):
     def target(self) -> bytes: ...
     @property
     def version(self) -> bytes:
-        """`1.0` or `1.1`; what the client wrote if it was refused for that."""
+        """`1.0` or `1.1`; also `1.1` when the client wrote another and was refused for that."""
 
     @property
     def route(self) -> RouteLabels | None:

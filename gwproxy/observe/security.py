@@ -1,6 +1,6 @@
 """The security log: one JSON line for each decision that someone was kept out, or would have been (mode shadow).
 
-Filters and TLS report theirs by `event`; `exchange_finished` adds the requests that were refused for how they are
+`event` is for who decides: filters, TLS. `exchange_finished` adds the requests that were refused for how they are
 written. The fields, their names and their order are relied on from outside (docs/logs.md). No credentials are in any.
 """
 

@@ -119,7 +119,7 @@ _DURATION_FORM = template("gateway_request_duration_seconds")
 _UPSTREAM_FORM = template("gateway_upstream_duration_seconds")
 _DURATION_HELP = "Seconds from the end of a request's head to the last byte of its answer."
 _REQUESTS_HELP = "Requests by route, method and status; code 0 if the client left without an answer."
-_UPSTREAM_HELP = "Seconds that upstreams took for the attempts that the gateway made."
+_UPSTREAM_HELP = "Seconds that the last attempt of each request took, its wait for a connection included."
 
 
 def escape(value: str) -> str:
