@@ -1,4 +1,4 @@
-"""The composition root: a configuration becomes a gateway. The only module that sees all others.
+"""The composition root: a configuration becomes a gateway. The only module that knows all of its parts.
 
 `check()` does everything that can fail without listening, and tells all mistakes at once.
 """
