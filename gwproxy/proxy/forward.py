@@ -195,7 +195,12 @@ class Attempt:
                 return
             method, target, headers = outgoing.method, outgoing.target, outgoing.headers
         head = exchange.head
-        connection.send(method, target, headers, hop_lines(exchange), head.content_length, head.chunked, self)
+        try:
+            connection.send(method, target, headers, hop_lines(exchange), head.content_length, head.chunked, self)
+        except Exception:
+            # The pool calls this, perhaps in the middle of another exchange's end, which must not suffer from it.
+            exchange.crash("what filters made of the request")
+            return
         if head.chunked or head.content_length:
             self._body_started = True
             exchange.downstream.start_body(self)
@@ -283,7 +288,7 @@ class Attempt:
         if isinstance(error, UpstreamClosed) and not self._body_started and exchange.method in _SAFE:
             again = True
             if connection.exchanges > 1 and not connection.received_any and not self._fresh and not exchange.committed:
-                # The server closed an idle connection just when it was used: no fault of the server, no try (K1).
+                # The server closed an idle connection just when it was used: no fault of its own, and no retry (K1).
                 server = self._leave(error.reason)
                 self._try(server, error)
                 return

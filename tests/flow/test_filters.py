@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from twisted.logger import LogEvent, eventAsText
 
@@ -137,6 +139,32 @@ def test_what_cannot_be_written_is_a_defect(
         flow.upstream >> OK
     flow.client.refused(500, "internal")
     assert len(flow.log) == len(outer.told) == len(logged_errors) == 1
+    logged_errors.clear()
+
+
+def _unwritable(exchange: Exchange) -> None:
+    name: Any = "X-Text"
+    if exchange.path == b"/bad":
+        exchange.outgoing.headers.append((name, b"v"))
+
+
+def test_what_cannot_be_sent_is_a_defect(make_flow: MakeFlow, logged_errors: list[LogEvent]) -> None:
+    flow = make_flow(filters={"edits": Scripted(attempt=_unwritable)})
+    flow.client >> GET.replace(b"/ ", b"/bad ", 1)
+    assert flow.upstream.was_reset
+    flow.client.refused(500, "internal")
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+
+
+def test_what_cannot_be_sent_harms_no_other_exchange(make_flow: MakeFlow, logged_errors: list[LogEvent]) -> None:
+    """It gets its connection in the moment in which the other's response ends."""
+    flow = make_flow(filters={"edits": Scripted(attempt=_unwritable)}, upstream="max_connections = 1")
+    good, bad = flow.connect() >> GET, flow.connect() >> GET.replace(b"/ ", b"/bad ", 1)
+    flow.upstream >> OK
+    good << OK
+    bad.refused(500, "internal")
+    assert len(logged_errors) == 1
     logged_errors.clear()
 
 
