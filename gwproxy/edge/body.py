@@ -43,8 +43,9 @@ class RequestBody:
         decoder = self._decoder
         if decoder is not None:
             pieces = decoder.feed(data)
-            for piece in pieces:
-                self._pass(piece)
+            if pieces:
+                # Together: a client that sends a byte a chunk must not cause a write for each.
+                self._pass(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             if not decoder.done:
                 return b""
             self._trailers = decoder.trailers

@@ -100,8 +100,6 @@ class EdgeChannel(Protocol):
                     return
             self._buffer = self._buffer + data if self._buffer else data
             self._pump()
-            if self.write_paused:
-                self._adjust_reading()
         elif state == BODY:
             try:
                 self._read_body(data)
@@ -124,6 +122,9 @@ class EdgeChannel(Protocol):
             data, self._buffer = self._buffer, b""
             self._read_head(data)
         self._pumping = False
+        # Who pipelines faster than it is answered waits; and what was read no further may have ended inside a head.
+        if self.read_paused or len(self._buffer) >= HELD:
+            self._adjust_reading()
         if self._buffer and self._state == HEAD and not self.write_paused:
             self.listener.reactor.callLater(0, self._pump)
 
@@ -154,6 +155,7 @@ class EdgeChannel(Protocol):
             head.keep_alive = False
         if head.chunked or head.content_length:
             self._state = BODY
+            self._timeout = 0.0  # that of the request before says nothing about this one
             self._body = RequestBody(None if head.chunked else head.content_length)
             self._patience.for_body(self._body)
             try:
@@ -265,7 +267,7 @@ class EdgeChannel(Protocol):
         self._stop_probing()
         if self._state == CLOSED:
             return
-        if self._state == BODY or self._unread:
+        if (self._state == BODY or self._unread) and not self._fin:
             self._linger_on()
         elif not keep_alive or (self._fin and not self._buffer) or self.listener.draining:
             self.close()
@@ -349,9 +351,9 @@ class EdgeChannel(Protocol):
         exchange = self.exchange
         self._fin = True
         if exchange is None:
-            if not self._buffer or self._state != HEAD:
+            # Not when it is being broken off: that must not become an end in order.
+            if self._state != CLOSED and (not self._buffer or self._state != HEAD):
                 self.close()
-                self.transport.loseConnection()
         elif self._state == WAIT:
             exchange.head.keep_alive = bool(self._buffer) and exchange.head.keep_alive
             self._half_closed = HalfClosed(self, self.listener.reactor)

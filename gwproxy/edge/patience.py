@@ -152,7 +152,8 @@ class Patience:
             if channel.exchange is None:
                 channel.close()
         elif awaited == HEAD:
-            channel.refuse(HeaderTimeout())
+            if channel.exchange is None:  # else the head came whole, and a filter has not made up its mind yet
+                channel.refuse(HeaderTimeout())
         elif awaited == BODY:
             self._judge_rate()
         elif awaited == RESPONSE:

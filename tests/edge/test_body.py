@@ -22,6 +22,15 @@ class Sink:
         self.ends.append(trailers)
 
 
+class Pieces(Sink):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def body_data(self, data: bytes) -> None:
+        self.sizes.append(len(data))
+
+
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_a_counted_body_ends_where_it_says(size: int) -> None:
     body, sink, rest = RequestBody(5), Sink(), b""
@@ -75,6 +84,15 @@ def test_a_whole_body_is_held_with_its_end() -> None:
     assert body.complete
     body.start(sink)
     assert (sink.data, sink.ends) == (b"a", [[(b"X", b"1")]])
+
+
+def test_small_chunks_that_come_together_are_passed_on_together() -> None:
+    """Else six bytes from a client would be a write, and a packet, to the server."""
+    body, pieces = RequestBody(None), Pieces()
+    body.start(pieces)
+    body.feed(b"1\r\na\r\n" * 1000 + b"1\r\n")
+    body.feed(b"b\r\n")
+    assert pieces.sizes == [1000, 1]
 
 
 def test_it_is_full_in_time_and_empty_again() -> None:

@@ -17,7 +17,7 @@ from gwproxy.edge.listener import Listener
 from gwproxy.http.headers import Headers
 from gwproxy.http.trusted import TrustedProxies
 from tests.flow.kit.peer import Peer
-from tests.flow.kit.wire import BUFFER, Wire
+from tests.flow.kit.wire import BUFFER, FIN, Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
@@ -149,6 +149,27 @@ def test_one_at_a_time(stage: Stage) -> None:
     assert len(stage.site.talks) == 2
     stage.talk.answers(b"two")
     stage.client << b"onetwo"
+
+
+def test_who_pipelines_faster_than_it_is_answered_waits() -> None:
+    stage = Stage()
+    stage.site.at_once = Talk.answers
+    many = HELD // len(GET) + IN_A_ROW + 1
+    stage.client.wire.deliver(GET * many)
+    stage.client.wire.deliver(GET)
+    assert stage.client.wire.held_back == len(GET)
+    stage.client.turn()
+    assert len(stage.site.talks) == many + 1
+
+
+@pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nX: " + b"x" * HELD, b"\r\n" * HELD], ids=["head", "empty lines"])
+def test_a_long_beginning_that_came_early_is_read_on(begun: bytes) -> None:
+    stage = Stage(max_header_size=4 * HELD)
+    stage.client >> GET
+    stage.client >> begun
+    assert stage.client.is_paused
+    stage.talk.answers()
+    assert not stage.client.is_paused
 
 
 def test_so_many_in_a_row_and_then_others_have_their_turn() -> None:
@@ -321,3 +342,21 @@ def test_one_connection_too_many_is_answered_at_once() -> None:
     client << b"refused"
     client.shuts()
     assert client.is_gone and stage.listener.connections == 1
+
+
+def test_who_sends_no_more_is_not_lingered_on(stage: Stage) -> None:
+    """Nothing of its is unread: there is nothing to wait for."""
+    stage.client >> GET + b"nonsense\r\n\r\n"
+    stage.client.shuts()
+    stage.talk.answers(b"answer")
+    stage.client << b"answerrefused"
+    assert stage.client.was_closed
+
+
+def test_a_fin_does_not_make_a_broken_answer_an_end_in_order(stage: Stage) -> None:
+    stage.client >> GET
+    stage.channel.write(b"half")
+    stage.channel.break_off()
+    stage.client.wire.deliver(FIN)
+    stage.client << b"half"
+    assert stage.client.was_reset

@@ -95,6 +95,7 @@ def test_before_the_first(channel: Channel, patience: Patience) -> None:
 
 
 def test_a_head_has_its_time_however_it_comes(channel: Channel, patience: Patience) -> None:
+    channel.exchange = None
     patience.for_request()
     passes(channel, 20)
     patience.for_head()
@@ -105,6 +106,7 @@ def test_a_head_has_its_time_however_it_comes(channel: Channel, patience: Patien
 
 
 def test_the_first_head_has_what_is_left(channel: Channel, patience: Patience) -> None:
+    channel.exchange = None
     patience.for_first_request()
     passes(channel, 8)
     patience.for_head()
@@ -112,12 +114,18 @@ def test_the_first_head_has_what_is_left(channel: Channel, patience: Patience) -
 
 
 def test_every_head_has_it_anew(channel: Channel, patience: Patience) -> None:
+    channel.exchange = None
     patience.for_head()
     passes(channel, 5)
     patience.for_request()
     patience.for_head()
     assert passes(channel, 9.9) == []
     assert passes(channel, 0.2) == ["header_timeout"]
+
+
+def test_a_head_that_has_come_is_not_awaited(channel: Channel, patience: Patience) -> None:
+    patience.for_head()
+    assert passes(channel, 11) == []
 
 
 def test_a_body_at_its_least_rate(channel: Channel, patience: Patience) -> None:

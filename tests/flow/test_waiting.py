@@ -86,6 +86,34 @@ def test_the_body_goes_wrong_while_a_filter_waits(make_flow: MakeFlow) -> None:
     flow.logged(status=400, reason="bad_chunk")
 
 
+def test_a_filter_may_take_longer_than_a_head(make_flow: MakeFlow) -> None:
+    waiting = Waiting()
+    flow = make_flow(listen="header_timeout = 1s", filters={"waits": waiting})
+    for piece in (GET[:10], GET[10:]):
+        flow.client >> piece
+    flow.wait(2)
+    flow.client << b""
+    waiting.decides()
+    flow.upstream >> OK
+    flow.client << OK
+
+
+def test_a_filter_may_take_longer_than_the_route_before_had(make_flow: MakeFlow) -> None:
+    """Its own route's time has not begun."""
+    waiting = Waiting()
+    quick = "[route:quick]\npath = /quick\nupstream = service\ntimeout = 1s\n"
+    flow = make_flow(filters={"waits": waiting}, route="timeout = 60s", more=quick)
+    flow.client >> GET.replace(b"/ ", b"/quick ", 1)
+    flow.upstream >> OK
+    flow.client << OK
+    flow.client >> POST >> b"body"
+    flow.wait(2)
+    flow.client << b""
+    waiting.decides()
+    flow.upstream >> OK
+    flow.client << OK
+
+
 def test_the_body_stalls_while_a_filter_waits(make_flow: MakeFlow) -> None:
     waiting = Waiting()
     flow = make_flow(listen="idle_timeout = 1s", filters={"waits": waiting})

@@ -161,7 +161,7 @@ class Wire:
         if self.producer is not None and self._producer_paused:
             self._producer_paused = False
             self.producer.resumeProducing()
-        elif self.disconnecting and self.producer is None:
+        elif self.disconnecting:
             self.lose(ConnectionDone())
         elif self._shutting and not self.shut:
             self.shut = True
