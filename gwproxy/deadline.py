@@ -9,6 +9,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 NEVER = float("inf")
 
 
+def _nothing() -> None:
+    """What becomes of a deadline that is cancelled."""
+
+
 class Deadline:
     """One deadline that moves all the time.
 
@@ -40,6 +44,7 @@ class Deadline:
     def cancel(self) -> None:
         """No deadline ever again: the connection is gone. Nothing stays in the reactor."""
         self.at = NEVER
+        self._expired = _nothing  # or who owns this and this would keep each other alive
         if self._call is not None:
             self._call.cancel()
             self._call = None

@@ -73,3 +73,10 @@ def read_directly(transport: Any, protocol: Protocol) -> None:
         return None
 
     transport.doRead = doRead  # type: ignore[method-assign]  # one socket's, where a subclass would need a port of its own
+
+
+def read_no_more(transport: Any) -> None:
+    """To be called when the connection is lost: else its transport and its protocol would keep each other alive until
+    the garbage collector finds them, and that looks seldom (see gwproxy.service)."""
+    if isinstance(transport, Connection):
+        vars(transport).pop("doRead", None)

@@ -15,7 +15,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 
-from gwproxy.eager import eager_writer, read_directly
+from gwproxy.eager import eager_writer, read_directly, read_no_more
 
 
 class Collects(Protocol):
@@ -140,6 +140,14 @@ def test_a_protocol_that_is_not_the_transports_own_is_left_alone(pair: Pair) -> 
     """Through TLS, what the socket has is not what the protocol is to get."""
     read_directly(pair.transport, Collects())
     assert "doRead" not in vars(pair.transport)
+
+
+def test_a_lost_connection_reads_no_more_and_keeps_nobody_alive(pair: Pair) -> None:
+    read_directly(pair.transport, pair.protocol)
+    read_no_more(pair.transport)
+    assert "doRead" not in vars(pair.transport)
+    read_no_more(pair.transport)
+    read_no_more(SimpleNamespace())
 
 
 def reset(pair: Pair) -> None:

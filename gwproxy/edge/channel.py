@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gwproxy.eager import eager_writer, read_directly
+from gwproxy.eager import eager_writer, read_directly, read_no_more
 from gwproxy.edge.body import HELD, RequestBody
 from gwproxy.edge.farewell import HalfClosed, Linger
 from gwproxy.edge.patience import Patience
@@ -345,6 +345,8 @@ class EdgeChannel(Protocol):
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.client_lost()
+        read_no_more(self.transport)
+        self._body = self._linger = None  # they know of this connection, too
 
     def readConnectionLost(self) -> None:
         """The client sends no more. With its request whole it may still want the answer (CORRECTNESS B6)."""

@@ -8,6 +8,7 @@ whose body nobody reads is looked after: that it is gone would show in nothing e
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from weakref import proxy
 
 from twisted.internet.interfaces import IDelayedCall
 
@@ -53,7 +54,7 @@ class Patience:
 
     def __init__(self, channel: EdgeChannel) -> None:
         listener = channel.listener
-        self._channel = channel
+        self._channel = proxy(channel)  # its own: the channel would keep itself alive
         self._options = listener.options
         self._seconds = listener.reactor.seconds
         self._deadline = Deadline(listener.reactor, self._expired)
@@ -141,6 +142,7 @@ class Patience:
     def end(self) -> None:
         """The connection is gone."""
         self._deadline.cancel()
+        self._body = None
         look, self._look = self._look, None
         if look is not None:
             look.cancel()

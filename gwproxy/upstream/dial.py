@@ -36,8 +36,10 @@ class _Dial(ClientFactory):
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         self._failed(reason)
 
-    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
-        """The protocol knows it already."""
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+        """The protocol knows it already. Those part who would keep each other alive until they are found as garbage."""
+        del self._protocol, self._failed
+        connector.transport = None
 
 
 class Dialer:
@@ -98,15 +100,20 @@ class Dialer:
         """One address after the other; each has an equal part of the time left, so that one which is silent leaves
         some to the others."""
 
-        def next_one(reason: Failure) -> None:
-            left = until - self._reactor.seconds()
-            if hosts and left > 0:
-                share = left / len(hosts)
-                self._reactor.connectTCP(hosts.pop(0), port, _Dial(protocol, next_one), timeout=share)
-            else:
-                failed(reason)
+        self._connect_next(hosts, port, until, protocol, failed, Failure(TimeoutError()))
 
-        next_one(Failure(TimeoutError()))
+    def _connect_next(
+        self, hosts: list[str], port: int, until: float, protocol: Protocol, failed: Failed, reason: Failure
+    ) -> None:
+        left = until - self._reactor.seconds()
+        if not hosts or left <= 0:
+            failed(reason)
+            return
+
+        def others(reason: Failure) -> None:
+            self._connect_next(hosts[1:], port, until, protocol, failed, reason)
+
+        self._reactor.connectTCP(hosts[0], port, _Dial(protocol, others), timeout=left / len(hosts))
 
 
 def _is_address(host: str) -> bool:

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from gwproxy.config.model import UpstreamOptions
 from gwproxy.deadline import Deadline
-from gwproxy.eager import eager_writer, read_directly
+from gwproxy.eager import eager_writer, read_directly, read_no_more
 from gwproxy.errors import (
     BadResponse,
     ClientError,
@@ -117,6 +117,7 @@ class UpstreamConnection(TwistedProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
         self._deadline.cancel()
+        read_no_more(self.transport)
         self._pool.lost(self)
         receiver, self._receiver = self._receiver, None
         if receiver is None:

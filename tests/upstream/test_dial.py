@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_an_address_is_connected_as_it_is() -> None:
     assert dialing.tries() == [("10.0.0.1", 9001, 6.0)]
     factory = dialing.reactor.tcpClients[0][2]
     assert factory.buildProtocol(None) is protocol
-    factory.clientConnectionLost(None, Failure(ConnectionRefusedError()))  # which is the protocol's to know
+    factory.clientConnectionLost(SimpleNamespace(), Failure(ConnectionRefusedError()))  # the protocol knows
     assert not dialing.failures
     assert not factory.noisy
 
