@@ -83,10 +83,11 @@ class GatewayOptions:
         default=30.0,
         doc="How long SIGTERM waits for what is in flight before it is aborted.",
     )
-    trusted_proxies: tuple[Network, ...] = option(
-        values.list_of(values.network),
+    trusted_proxies: tuple[Network | str, ...] = option(
+        values.list_of(values.peer),
         default=(),
-        doc="Peers whose X-Forwarded-* and Forwarded headers are believed. Without it, none are.",
+        doc="Peers whose X-Forwarded-* and Forwarded headers are believed; unix: for those on unix sockets. Without "
+        "it, none are.",
     )
     server_header: ServerHeader = option(
         values.choice(ServerHeader),
@@ -324,8 +325,8 @@ class RouteOptions:
     timeout: float = option(
         values.or_none(values.duration),
         default=60.0,
-        doc="How long the response head may take, with all attempts, once the request is received whole and its "
-        "filters have let it pass; then 504. 0 or none: no bound.",
+        doc="How long the response head may take, with filters that wait and all attempts, once the request is "
+        "received whole; then 504. 0 or none: no bound.",
     )
     max_body: int = option(
         values.or_none(values.size()),

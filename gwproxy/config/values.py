@@ -275,6 +275,15 @@ def _parse_network(text: str) -> Network:
 network: Final = plain("network", _parse_network)
 
 
+def _parse_peer(text: str) -> Network | str:
+    return text if text == UNIX_PEER else _parse_network(text)
+
+
+# Whoever connects through a unix socket: it has no address.
+UNIX_PEER: Final = "unix:"
+peer: Final = plain("network or unix:", _parse_peer)
+
+
 # Files
 
 

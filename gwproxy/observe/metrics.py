@@ -31,6 +31,10 @@ class ServerState(Protocol):
         """Attempts under way, those that wait for a connection included."""
 
     @property
+    def in_use(self) -> int:
+        """Connections with an exchange on them."""
+
+    @property
     def idle(self) -> int:
         """Connections kept for the next one."""
 
@@ -170,7 +174,7 @@ class Metrics:
                 key = (upstream.name, server.label)
                 for outcome, count in server.outcomes.items():
                     _add(outcomes, (*key, outcome), count)
-                _add(connections, (*key, "active"), server.active)
+                _add(connections, (*key, "active"), server.in_use)
                 _add(connections, (*key, "idle"), server.idle)
                 up[key] = max(up.get(key, 0), int(server.up))
         yield _counter(

@@ -96,6 +96,7 @@ class Exchange(ExchangeFacts):
         """Runs the filters, then what the route does."""
         route = self.route
         assert route is not None
+        self.downstream.limit_wait(route.options.timeout)
         chain = route.filters
         if not chain.empty:
             try:
@@ -138,7 +139,6 @@ class Exchange(ExchangeFacts):
 
     def _act(self, route: Route) -> None:
         self._state = FORWARDING
-        self.downstream.limit_wait(route.options.timeout)
         try:
             route.action.begin(self)
         except GatewayError as error:

@@ -107,6 +107,13 @@ class ExchangeFacts:
         """The name of the matched route, or nothing."""
         return "" if self.route is None else self.route.name
 
+    @property
+    def authority(self) -> bytes | None:
+        """Host as received. The authority of an absolute-form target replaces it (RFC 9112 section 3.2.2): what routes
+        must be what everybody behind is told."""
+        authority = self.request.target.authority
+        return self.head.host if authority is None else authority
+
     def header(self, name: bytes) -> bytes | None:
         """The first request header of this name (given in lower case), or None."""
-        return self.head.host if name == b"host" else get(self.headers, name)
+        return self.authority if name == b"host" else get(self.headers, name)

@@ -92,12 +92,9 @@ class Forward:
     def host_header(self, exchange: Exchange, server: Server) -> bytes:
         """The Host that the upstream sees (CORRECTNESS X7)."""
         if self._pass_host:
-            # With an absolute-form target its authority is the host, and Host is replaced (RFC 9112 section 3.2.2).
-            authority = exchange.request.target.authority
-            if authority is not None:
+            authority = exchange.authority
+            if authority:
                 return authority
-            if exchange.head.host:
-                return exchange.head.host
         elif self._literal_host is not None:
             return self._literal_host
         return server.host_header.encode()

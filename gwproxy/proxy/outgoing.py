@@ -21,7 +21,7 @@ def hop_lines(exchange: Exchange) -> bytes:
     head = exchange.head
     settings = exchange.settings
     peer = exchange.downstream.peer
-    host = head.host or b""
+    host = exchange.authority or b""
     if exchange.prior is None:
         forwarding = peer.fresh_lines(host)
     else:

@@ -71,6 +71,11 @@ class Pool:
         return self._open
 
     @property
+    def in_use(self) -> int:
+        """Connections with an exchange on them, or about to be lost."""
+        return self._open - self._dialing - len(self.idle)
+
+    @property
     def waiting(self) -> int:
         """Exchanges that wait for a connection."""
         return len(self._waiters)

@@ -50,6 +50,11 @@ class Server:
         return f"<Server {self.label} active={self.active} failures={self.failures} {self.pool!r}>"
 
     @property
+    def in_use(self) -> int:
+        """Connections with an exchange on them."""
+        return self.pool.in_use
+
+    @property
     def idle(self) -> int:
         """Connections kept open for the next exchange."""
         return len(self.pool.idle)

@@ -26,7 +26,7 @@ WHOLE = """\
 workers = 0
 reactor = epoll
 drain = 10s
-trusted_proxies = 10.0.0.0/8, ::1
+trusted_proxies = 10.0.0.0/8, ::1, unix:
 server_header = own
 via = edge-1
 
@@ -109,7 +109,7 @@ def test_every_key_of_the_contract(load_text: Load, tmp_path: Path) -> None:
     gateway, log = config.gateway, config.log
     assert (gateway.workers, gateway.reactor, gateway.drain, gateway.via) == (0, "epoll", 10.0, "edge-1")
     assert gateway.server_header is ServerHeader.OWN
-    assert gateway.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))
+    assert gateway.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"), "unix:")
     assert config.admin.endpoint == f"unix:{tmp_path}/admin.sock"
     assert (log.access, log.error, log.security) == (str(tmp_path / "logs/access.log"), "off", "syslog")
     assert log.format is LogFormat.COMBINED

@@ -27,6 +27,17 @@ def test_a_filter_waits(make_flow: MakeFlow) -> None:
     flow.client << b"HTTP/1.1 200 OK\r\nX-Response: then\r\nContent-Length: 2\r\n\r\nok"
 
 
+def test_the_routes_timeout_covers_a_filter_that_waits(make_flow: MakeFlow) -> None:
+    waiting = Waiting()
+    flow = make_flow(route="timeout = 5s", filters={"waits": waiting})
+    flow.client >> GET
+    flow.wait(4.9)
+    flow.client << b""
+    flow.wait(0.2)
+    flow.client.refused(504, "route_timeout", closes=False)
+    assert flow.dials == 0
+
+
 def test_a_filter_waits_and_replies(make_flow: MakeFlow) -> None:
     waiting = Waiting()
     flow = make_flow(filters={"waits": waiting})

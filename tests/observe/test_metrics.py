@@ -23,6 +23,7 @@ PROMTOOL = shutil.which("promtool")
 class Server:
     label: str
     active: int
+    in_use: int
     idle: int
     up: bool
     outcomes: dict[str, int]
@@ -57,8 +58,8 @@ def busy(finished: Callable[..., Any], route: Callable[[str, str], Any]) -> Metr
     metrics.filter_decision("per-ip", "deny", "shadow")
     metrics.filter_decision("per-ip", "deny", "shadow")
     servers = (
-        Server("127.0.0.1:9001", 3, 5, True, {"ok": 7, "connect_failed": 1}),
-        Server("unix:/run/u.sock", 0, 0, False, {}),
+        Server("127.0.0.1:9001", 4, 3, 5, True, {"ok": 7, "connect_failed": 1}),
+        Server("unix:/run/u.sock", 0, 0, 0, False, {}),
     )
     metrics.watch_upstreams(lambda: [Upstream("users", servers)])
     metrics.watch_listeners(lambda: [Listener("http", 12), Listener("http", 1)])
@@ -119,8 +120,8 @@ def test_what_is_read_from_others(busy: Metrics) -> None:
 
 def test_servers_of_two_generations_are_added_up() -> None:
     metrics = Metrics("1")
-    old = Upstream("users", (Server("a", 1, 2, False, {"ok": 3}),))
-    new = Upstream("users", (Server("a", 10, 20, True, {"ok": 30}),))
+    old = Upstream("users", (Server("a", 1, 1, 2, False, {"ok": 3}),))
+    new = Upstream("users", (Server("a", 10, 10, 20, True, {"ok": 30}),))
     metrics.watch_upstreams(lambda: [new, old])
     found = values(metrics)
     assert found['gateway_upstream_requests_total{outcome="ok",server="a",upstream="users"}'] == 33

@@ -34,10 +34,11 @@ def test_a_waiter_gets_the_connection_made_for_it() -> None:
     net = Net()
     waiter = wait(net)
     assert (net.pool.open, net.pool.waiting, net.dialing) == (1, 1, 1)
+    assert net.pool.in_use == 0
     assert waiter.connection is None
     wire = net.accept()
     assert waiter.connection is wire.protocol
-    assert (net.pool.open, net.pool.waiting) == (1, 0)
+    assert (net.pool.open, net.pool.waiting, net.pool.in_use) == (1, 0, 1)
     assert net.server.up
 
 
