@@ -40,6 +40,15 @@ def test_a_request(trusted: bool, make_flow: MakeFlow) -> None:
     flow.upstream >> OK
 
 
+def test_the_host_of_an_absolute_target(make_flow: MakeFlow) -> None:
+    seen = Scripted()
+    flow = make_flow(filters={"sees": seen})
+    flow.client >> b"GET http://A.test:81/ HTTP/1.1\r\nHost: b.test\r\n\r\n"
+    [exchange] = seen.asked
+    assert (exchange.host, exchange.header(b"host")) == (b"a.test", b"A.test:81")
+    flow.upstream >> OK
+
+
 def test_a_response(make_flow: MakeFlow) -> None:
     seen: list[tuple[int, bool, bytes]] = []
 

@@ -49,6 +49,19 @@ def test_who_is_not_trusted_says_nothing_about_the_client(flow: Flow) -> None:
     assert not any(b"6.6.6.6" in value or b"evil" in value for values in found.values() for value in values)
 
 
+def test_the_host_beside_an_absolute_target_is_told_to_nobody(flow: Flow) -> None:
+    """Who may ask for one host could else name another to whoever makes links of X-Forwarded-Host."""
+    flow.client >> b"GET http://a.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n"
+    got = flow.upstream.take_raw()
+    assert got.count(b"a.test") == 3 and b"evil" not in got
+    flow.upstream >> EMPTY
+    # The same fields again are remembered, and mean something else without that target.
+    flow.client >> b"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n"
+    got = flow.upstream.take_raw()
+    assert got.count(b"evil.test") == 3 and b"a.test" not in got
+    flow.upstream >> EMPTY
+
+
 def test_who_is_trusted_is_appended_to(make_flow: MakeFlow) -> None:
     flow = make_flow(gateway="trusted_proxies = 192.0.2.0/24")
     found = sent(flow, b"X-Forwarded-For: 6.6.6.6", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: outer")
