@@ -216,8 +216,6 @@ class EdgeChannel(Protocol):
         """Reads no further while what has arrived is enough."""
         if self._state == BODY:
             wanted = not self._body_paused and self._body is not None and not self._body.full
-            if not wanted:
-                self._patience.body_held_up()
         else:
             wanted = len(self._buffer) < HELD
         if wanted == self.read_paused and self._state != CLOSED:
@@ -225,6 +223,7 @@ class EdgeChannel(Protocol):
             if wanted:
                 self.transport.resumeProducing()
             else:
+                self._patience.not_reading()
                 self.transport.pauseProducing()
 
     # For the exchange

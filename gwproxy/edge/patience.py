@@ -93,8 +93,9 @@ class Patience:
         self._waited_for = False
         self._deadline.set(self._seconds() + self._options.idle_timeout)
 
-    def body_held_up(self) -> None:
-        """The gateway itself does not read the body now: no fault of the client. Which may be gone meanwhile (B7)."""
+    def not_reading(self) -> None:
+        """The gateway reads no further now. That a body comes slowly is no fault of the client, then; which may be gone
+        meanwhile (CORRECTNESS B5, B7)."""
         self._waited_for = True
         if self._look is None:
             self._look = self._channel.listener.reactor.callLater(LOOK_INTERVAL, self._look_for_client)

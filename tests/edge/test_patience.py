@@ -149,7 +149,7 @@ def test_a_body_without_a_least_rate_must_move_all_the_same(channel: Channel, pa
 
 def test_who_was_made_to_wait_is_not_judged(channel: Channel, patience: Patience) -> None:
     patience.for_body(RequestBody(10_000))
-    patience.body_held_up()
+    patience.not_reading()
     assert passes(channel, 75.01) == []
     # Read again since: now it counts.
     assert passes(channel, 75.01) == ["body_timeout"]
@@ -157,7 +157,7 @@ def test_who_was_made_to_wait_is_not_judged(channel: Channel, patience: Patience
 
 def test_who_is_still_made_to_wait_is_not_judged_the_next_time_either(channel: Channel, patience: Patience) -> None:
     patience.for_body(RequestBody(10_000))
-    patience.body_held_up()
+    patience.not_reading()
     channel.read_paused = True
     assert passes(channel, 75.01) == []
     channel.read_paused = False

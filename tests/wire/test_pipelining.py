@@ -174,6 +174,10 @@ def test_c8_a_flood_of_pipelined_requests_is_read_no_further(client: RawClient, 
     with pytest.raises(TimeoutError):
         while sent < 64 << 20:
             sent += client.socket.send(one * 64)
-    gate.set()
     assert sent < 64 << 20
+    # Nothing more is read, and the client's end is noticed all the same.
     client.reset()
+    cut = upstream.connection_of(upstream.requests[0]).is_cut(within=1.0)
+    gate.set()
+    assert cut
+    assert len(upstream.requests) == 1
