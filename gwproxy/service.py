@@ -36,6 +36,9 @@ _log = Logger(namespace="gwproxy")
 # How many objects more than before make the garbage collector look.
 YOUNG_OBJECTS = 20_000
 
+# Connections that may wait to be accepted, as far as the system allows it (net.core.somaxconn).
+BACKLOG = 4096
+
 
 class GatewayService(Service):
     """One gateway in one process. Made of a configuration that has no mistakes."""
@@ -117,7 +120,7 @@ class GatewayService(Service):
                 listener.port = listening_port(host)
             _log.info("[{what}] listens on {where}", what=what, where=shown(host))
 
-        serverFromString(self._reactor, description).listen(factory).addCallbacks(bound, failures.append)
+        serverFromString(self._reactor, with_backlog(description)).listen(factory).addCallbacks(bound, failures.append)
         if failures:
             raise CannotListen(f"[{what}] {description}: {failures[0].getErrorMessage()}")
 
@@ -178,12 +181,12 @@ class GatewayService(Service):
             listener.drain()
         deadline = self._reactor.callLater(self._config.gateway.drain, self._cut)
 
-        def empty() -> None:
+        def flushed() -> None:
             if deadline.active():
                 deadline.cancel()
-            self._flush(lambda: drained.callback(None))
+            drained.callback(None)
 
-        self.gateway.generation.when_empty(empty)
+        self.gateway.generation.when_empty(lambda: self._flush(flushed))
         return drained.addCallback(lambda _: self._end())
 
     def _cut(self) -> None:
@@ -194,7 +197,9 @@ class GatewayService(Service):
     def _flush(self, done: Callable[[], None], looks: int = 100) -> None:
         """Lets the last responses leave their buffers: connections that are being closed in order have two seconds."""
         if looks and any(listener.connections for listener in self.listeners):
-            self._reactor.callLater(0.02, self._flush, done, looks - 1)
+            # A request whose head was still coming when the others were done has the rest of the drain, as they had.
+            left = looks if self.gateway.generation.in_flight else looks - 1
+            self._reactor.callLater(0.02, self._flush, done, left)
             return
         for listener in self.listeners:
             listener.abort_all()
@@ -211,6 +216,13 @@ class GatewayService(Service):
 
 class CannotListen(Exception):
     """An address cannot be bound."""
+
+
+def with_backlog(endpoint: str) -> str:
+    """An endpoint whose kernel queue takes a burst: Twisted asks for 50, and who comes next waits a second for it."""
+    if endpoint.partition(":")[0] not in ("tcp", "tcp6", "unix") or ":backlog=" in endpoint:
+        return endpoint
+    return f"{endpoint}:backlog={BACKLOG}"
 
 
 def shown(host: Any) -> str:

@@ -14,7 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from gwproxy.config import ConfigErrors, parse
 from gwproxy.filters.registry import filter_types
-from gwproxy.service import CannotListen, GatewayService, shown
+from gwproxy.service import CannotListen, GatewayService, shown, with_backlog
 from tests.flow.kit.peer import Peer
 from tests.flow.kit.wire import Wire
 
@@ -196,6 +196,22 @@ def test_a_response_that_still_leaves_is_waited_for(daemon: Daemon) -> None:
     assert daemon.stopped == [None]
 
 
+def test_a_drain_waits_for_a_request_that_was_just_coming(daemon: Daemon) -> None:
+    """Also when nothing else was in flight: it was there before the drain."""
+    client = daemon.connect(8080)
+    client >> ECHO[:10]
+    daemon.stop()
+    daemon.passes(0.5)
+    client >> ECHO[10:]
+    daemon.passes(3)
+    assert not client.take_raw() and not daemon.stopped
+    daemon.passes(2)
+    client.refused(503, "draining", closes=True)
+    client.resets()
+    daemon.passes(0.1)
+    assert daemon.stopped == [None]
+
+
 def test_a_drain_ends(daemon: Daemon) -> None:
     client = daemon.connect(8080)
     client >> ECHO
@@ -228,6 +244,20 @@ def test_the_second_signal_does_not_wait() -> None:
 
 def test_it_tells_what_to_try(daemon: Daemon) -> None:
     assert daemon.service._curl_line() == "curl -i http://127.0.0.1:8080/echo/"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "full"),
+    [
+        ("tcp:80", "tcp:80:backlog=4096"),
+        ("tcp6:80:interface=\\:\\:1", "tcp6:80:interface=\\:\\:1:backlog=4096"),
+        ("unix:/run/gw.sock", "unix:/run/gw.sock:backlog=4096"),
+        ("tcp:80:backlog=5:interface=127.0.0.1", "tcp:80:backlog=5:interface=127.0.0.1"),
+        ("systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+    ],
+)
+def test_a_burst_of_connections_finds_room(endpoint: str, full: str) -> None:
+    assert with_backlog(endpoint) == full
 
 
 @pytest.mark.parametrize(
