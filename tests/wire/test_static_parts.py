@@ -266,6 +266,8 @@ def test_a_large_file_in_little_memory(gateway: GatewayProcess, client: RawClien
 def test_a_large_file_to_a_slow_client(gateway: GatewayProcess, client: RawClient) -> None:
     """The file waits for who does not read; others do not; and who leaves takes the open file along."""
     get(client)
+    for log in ("access.log", "error.log"):
+        gateway.wait_for_log(lambda record: True, log)  # they are opened when there is something to write
     before, files = gateway.rss_bytes(), gateway.descriptors()
     slow_socket = socket.socket()
     slow_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
