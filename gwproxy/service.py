@@ -143,8 +143,9 @@ class GatewayService(Service):
     def _running(self) -> None:
         """The first thing that the reactor does."""
         self._signals.install()
-        # What is here now stays: the collector need not look at it again. And exchanges leave no cycles behind, so
-        # looking at the young ones every 700 objects, as Python does, finds nothing and costs a fiftieth of the time.
+        # What is here now stays: the collector need not look at it again. And what is forwarded leaves no cycles
+        # behind, so looking at the young ones every 700 objects, as Python does, finds nothing and costs a fiftieth of
+        # the time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS, 20, 20)

@@ -184,6 +184,8 @@ class UpstreamConnection(TwistedProtocol):
 
     def send_body(self, data: bytes) -> None:
         """A piece of the request body; its framing is done here."""
+        if self._mode != HEAD:  # an exchange both ways: it is alive as long as either moves
+            self._rearm()
         pieces = chunk(data) if self._sending_chunked else [data]
         if self._out is not None:
             self._out += pieces

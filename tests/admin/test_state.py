@@ -9,6 +9,7 @@ from gwproxy.admin.state import routes_shown, upstreams_shown
 class Server:
     label: str
     active: int
+    in_use: int
     idle: int
     up: bool
     outcomes: dict[str, int]
@@ -27,7 +28,7 @@ class Route:
 
 
 def test_upstreams() -> None:
-    upstream = Upstream("users", [Server("127.0.0.1:9001", 1, 2, True, {"ok": 3})])
+    upstream = Upstream("users", [Server("127.0.0.1:9001", 1, 1, 2, True, {"ok": 3})])
     assert upstreams_shown([upstream]) == [
         {
             "name": "users",

@@ -115,6 +115,17 @@ def test_an_early_response_during_an_upload_has_idle_timeout_too(net: Paced) -> 
     assert_failed(receiver, net.wire, UpstreamStalled)
 
 
+def test_an_exchange_both_ways_is_alive_as_long_as_either_moves(net: Paced) -> None:
+    receiver = net.ask(length=100)
+    net.connection.dataReceived(BEGUN)
+    for _ in range(5):
+        net.advance(4.9)
+        net.connection.send_body(b"x")
+    assert receiver.error is None
+    net.advance(5.1)
+    assert_failed(receiver, net.wire, UpstreamStalled)
+
+
 def test_a_finished_exchange_leaves_only_the_idle_deadline(net: Paced) -> None:
     receiver = net.ask()
     net.connection.dataReceived(WHOLE)
