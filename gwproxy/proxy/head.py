@@ -10,13 +10,13 @@ from gwproxy.http.response import BODILESS
 from gwproxy.http.writing import fields, status_line
 
 if TYPE_CHECKING:
-    from gwproxy.proxy.exchange import Exchange
+    from gwproxy.proxy.facts import ExchangeFacts
 
 OWN_SERVER: Final = b"gwproxy"
 
 
 def response_head(
-    exchange: Exchange,
+    exchange: ExchangeFacts,
     phrase: bytes,
     length: int | None,
     declared: int | None,

@@ -13,10 +13,10 @@ from gwproxy.http.trace import begin_traceparent
 from gwproxy.http.writing import fields
 
 if TYPE_CHECKING:
-    from gwproxy.proxy.exchange import Exchange
+    from gwproxy.proxy.facts import ExchangeFacts
 
 
-def hop_lines(exchange: Exchange) -> bytes:
+def hop_lines(exchange: ExchangeFacts) -> bytes:
     """What this hop says about the request, as lines: forwarding, Via, ids, TE, Trailer, Expect."""
     head = exchange.head
     settings = exchange.settings
@@ -37,7 +37,7 @@ def hop_lines(exchange: Exchange) -> bytes:
     return forwarding + lines
 
 
-def _rarer_fields(exchange: Exchange) -> Headers:
+def _rarer_fields(exchange: ExchangeFacts) -> Headers:
     head = exchange.head
     headers: Headers = []
     if exchange.traceparent is not None and head.tracestate is not None:
