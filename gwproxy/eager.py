@@ -16,6 +16,17 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 
 
+def take_over(transport: Any, protocol: Protocol) -> Callable[[bytes], None]:
+    """What connectionMade() does first: the protocol, an IPushProducer, paces what it writes; small writes are not held
+    back (Nagle's algorithm); the ways are short. Returns the `write` to use."""
+    set_no_delay = getattr(transport, "setTcpNoDelay", None)
+    if set_no_delay is not None:
+        set_no_delay(True)
+    transport.registerProducer(protocol, True)
+    read_directly(transport, protocol)
+    return eager_writer(transport)
+
+
 def eager_writer(transport: Any) -> Callable[[bytes], None]:
     """A `write` for this transport. Like any transport's, it never calls back into the protocol for what it sends."""
     return _Eager(transport).write if isinstance(transport, Connection) else transport.write

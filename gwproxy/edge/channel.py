@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gwproxy.eager import eager_writer, read_directly, read_no_more
+from gwproxy.eager import read_no_more, take_over
 from gwproxy.edge.body import HELD, RequestBody
 from gwproxy.edge.farewell import HalfClosed, Linger
 from gwproxy.edge.patience import Patience
@@ -78,12 +78,7 @@ class EdgeChannel(Protocol):
     # Heads
 
     def connectionMade(self) -> None:
-        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
-        self.transport.registerProducer(self, True)
-        self.write = eager_writer(self.transport)
-        read_directly(self.transport, self)
+        self.write = take_over(self.transport, self)
         if self.overload:
             self.refuse(Overload())
         else:

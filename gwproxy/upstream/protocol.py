@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from gwproxy.config.model import UpstreamOptions
 from gwproxy.deadline import Deadline
-from gwproxy.eager import eager_writer, read_directly, read_no_more
+from gwproxy.eager import read_no_more, take_over
 from gwproxy.errors import (
     BadResponse,
     ClientError,
@@ -88,12 +88,7 @@ class UpstreamConnection(TwistedProtocol):
     # The connection's life
 
     def connectionMade(self) -> None:
-        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
-        self.transport.registerProducer(self, True)
-        self._write = eager_writer(self.transport)
-        read_directly(self.transport, self)
+        self._write = take_over(self.transport, self)
         self._pool.connected(self)
 
     def rest(self, timeout: float) -> None:
