@@ -42,7 +42,8 @@ class UpstreamAgent:
         """Gives `waiter` a connection to `server`: see UpstreamClient.forward."""
         pool = server.pool
         connection = None if fresh else pool.take()
-        if careful:
+        if connection is not None and (careful or connection.rested_long()):
+            # Those below it in the pool have rested even longer.
             while connection is not None and not connection.looks_alive():
                 connection.close()
                 connection = pool.take()

@@ -24,7 +24,8 @@ class UpstreamClient(HTTPClient):
 
     # forward(server, attempt, fresh, careful): gives `attempt` a connection to `server`, at once if one is idle, else
     # when one is made. `fresh`: not one that was idle. `careful`: one that still looks alive, for what must not be sent
-    # twice. Raises QueueFull. There is no Deferred here: an idle connection is the usual case, and nothing waits.
+    # twice; one that rested long is looked at in any case. Raises QueueFull. There is no Deferred here: an idle
+    # connection is the usual case, and nothing waits.
     forward: Callable[[Server, Waiter, bool, bool], None]
 
     def __init__(self, agent: UpstreamAgent) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 # 1xx responses that one exchange may bring: Early Hints come in ones and twos (CORRECTNESS E4).
 MAX_INFORMATIONAL: Final = 8
+LONG_REST: Final = 0.5  # seconds; see rested_long()
 
 # What is being read.
 HEAD: Final = 0
@@ -94,6 +95,10 @@ class UpstreamConnection(TwistedProtocol):
     def rest(self, timeout: float) -> None:
         """For the pool: idle now, for `timeout` seconds at most."""
         self._deadline.set(self._seconds() + timeout)
+
+    def rested_long(self) -> bool:
+        """Whether it was idle for so long that the server may have had its fill of waiting, and said so unasked."""
+        return self._seconds() - self._deadline.at + self._options.keepalive_timeout > LONG_REST
 
     def looks_alive(self) -> bool:
         """Whether the server has not closed it meanwhile, as far as the kernel knows. Costs a system call."""

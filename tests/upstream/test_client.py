@@ -98,6 +98,22 @@ def test_k2_when_none_is_alive_one_is_made(client: UpstreamClient) -> None:
     assert net.accept().protocol is waiter.connection
 
 
+def test_what_was_said_unasked_is_no_answer_to_the_next_request(client: UpstreamClient) -> None:
+    """A server that is tired of waiting may say 408 and close, when the reactor is just about to use the connection."""
+    net = Net(keepalive_timeout=4.0)
+    resting = idle(net)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        resting.getHandle = lambda: ours  # type: ignore[attr-defined]
+        theirs.send(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        net.advance(1.0)
+        waiter = forward(client, net)
+    assert resting.disconnected
+    assert waiter.connection is None
+    assert net.accept().protocol is waiter.connection
+
+
 def test_m7_a_full_queue_is_told_at_once(client: UpstreamClient) -> None:
     net = Net(max_connections=1, queue=0)
     forward(client, net)
