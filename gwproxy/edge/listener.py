@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -14,6 +14,10 @@ from gwproxy.edge.channel import EdgeChannel
 from gwproxy.edge.site import Site
 from gwproxy.http.forwarded import PeerForwarding
 from gwproxy.http.request import HeadLimits
+
+# Connections that are told 503 at one time. They linger until their client has read it, some seconds at most; more than
+# these are closed without a word, so that descriptors are bounded whoever knocks.
+MAX_REFUSED: Final = 1000
 
 
 class Listener(Factory):
@@ -29,6 +33,7 @@ class Listener(Factory):
         self.name = options.name
         self.limits = HeadLimits(options.max_header_size, options.max_headers, options.max_target, options.underscores)
         self.channels: set[EdgeChannel] = set()
+        self._refused: set[EdgeChannel] = set()
         self.draining = False
         # Whether connections end before their clients end them: asked for each request.
         self.ends_connections = bool(options.keepalive_requests or options.keepalive_max_age)
@@ -43,7 +48,7 @@ class Listener(Factory):
         """Open connections."""
         return len(self.channels)
 
-    def buildProtocol(self, addr: IAddress | None) -> EdgeChannel:
+    def buildProtocol(self, addr: IAddress | None) -> EdgeChannel | None:
         ip, peer_port = ("", None)
         if isinstance(addr, IPv4Address | IPv6Address):
             ip, peer_port = addr.host, addr.port
@@ -58,14 +63,19 @@ class Listener(Factory):
                 and self._by_address[peer.ip] >= options.max_connections_per_address
             )
         )
-        if not channel.overload:
-            self.channels.add(channel)
-            if options.max_connections_per_address:
-                self._by_address[peer.ip] += 1
+        if channel.overload:
+            if len(self._refused) >= MAX_REFUSED:
+                return None
+            self._refused.add(channel)
+            return channel
+        self.channels.add(channel)
+        if options.max_connections_per_address:
+            self._by_address[peer.ip] += 1
         return channel
 
     def connection_lost(self, channel: EdgeChannel) -> None:
         """For the channel."""
+        self._refused.discard(channel)
         if channel not in self.channels:
             return
         self.channels.remove(channel)

@@ -10,6 +10,8 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.task import Clock
 
 from gwproxy.config.model import ListenOptions
+from gwproxy.edge import listener as listener_module
+from gwproxy.edge.channel import EdgeChannel
 from gwproxy.edge.listener import Listener, listening_port
 from gwproxy.http.trusted import TrustedProxies
 
@@ -25,53 +27,70 @@ def listener(**options: Any) -> Listener:
     return Listener(ListenOptions(name="http", endpoint="tcp:0", **options), site, Clock())
 
 
+def accepted(by: Listener, client: Any) -> EdgeChannel:
+    channel = by.buildProtocol(client)
+    assert channel is not None
+    return channel
+
+
 def address(host: str = "192.0.2.7", port: int = 4000) -> IPv4Address:
     return IPv4Address("TCP", host, port)
 
 
 def test_a_channel_knows_its_peer() -> None:
     made = listener()
-    channel = made.buildProtocol(address())
+    channel = accepted(made, address())
     assert (channel.peer.ip, channel.scheme, channel.listener.name) == ("192.0.2.7", b"http", "http")
     assert not channel.peer_trusted
-    assert made.buildProtocol(address("10.1.2.3")).peer_trusted
-    assert made.buildProtocol(IPv6Address("TCP", "2001:db8::1", 1)).peer.ip == "2001:db8::1"
+    assert accepted(made, address("10.1.2.3")).peer_trusted
+    assert accepted(made, IPv6Address("TCP", "2001:db8::1", 1)).peer.ip == "2001:db8::1"
     assert made.connections == 3
     assert repr(made) == "<Listener http connections=3>"
 
 
 @pytest.mark.parametrize("peer", [UNIXAddress(None), None])
 def test_a_unix_socket_has_no_address_and_is_nobodys(peer: Any) -> None:
-    channel = listener(max_connections_per_address=1).buildProtocol(peer)
+    channel = accepted(listener(max_connections_per_address=1), peer)
     assert (channel.peer.ip, channel.peer_trusted, channel.overload) == ("", False, False)
 
 
 def test_the_bound_on_all() -> None:
     made = listener(max_connections=2)
-    one, two, three = (made.buildProtocol(address()) for _ in range(3))
+    one, two, three = (accepted(made, address()) for _ in range(3))
     assert [one.overload, two.overload, three.overload] == [False, False, True]
     assert made.connections == 2
     made.connection_lost(three)
-    assert made.buildProtocol(address()).overload, "the one too many took nobody's place"
+    assert accepted(made, address()).overload, "the one too many took nobody's place"
     made.connection_lost(one)
     made.connection_lost(one)
     assert made.connections == 1
-    assert not made.buildProtocol(address()).overload
+    assert not accepted(made, address()).overload
+
+
+def test_those_that_are_told_so_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "MAX_REFUSED", 2)
+    made = listener(max_connections=1)
+    accepted(made, address())
+    told, _ = accepted(made, address()), accepted(made, address())
+    assert made.buildProtocol(address()) is None
+    made.connection_lost(told)
+    assert accepted(made, address()).overload
+    assert made.connections == 1
 
 
 def test_no_bound() -> None:
     made = listener(max_connections=0)
-    assert not any(made.buildProtocol(address()).overload for _ in range(100))
+    assert not any(accepted(made, address()).overload for _ in range(100))
 
 
 def test_the_bound_for_one_address_counts_it_however_it_is_written() -> None:
     made = listener(max_connections_per_address=1)
-    one = made.buildProtocol(address())
-    assert made.buildProtocol(address()).overload
-    assert made.buildProtocol(IPv6Address("TCP", "::ffff:192.0.2.7", 1)).overload
-    assert not made.buildProtocol(address("192.0.2.8")).overload
+    one = accepted(made, address())
+    assert accepted(made, address()).overload
+    assert accepted(made, IPv6Address("TCP", "::ffff:192.0.2.7", 1)).overload
+    assert not accepted(made, address("192.0.2.8")).overload
     made.connection_lost(one)
-    assert not made.buildProtocol(address()).overload
+    assert not accepted(made, address()).overload
     # Nothing is kept of who has left.
     for channel in tuple(made.channels):
         made.connection_lost(channel)
