@@ -1,0 +1,135 @@
+"""Streams over UNIX sockets, which can carry file descriptors beside bytes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import unix
+from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IFileDescriptorReceiver, IUNIXTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from gwproxy.uv.stream import Stream
+
+# What a stream that has been given back leads to Twisted's transport.
+_LED = (
+    "write", "writeSequence", "sendFileDescriptor", "registerProducer", "unregisterProducer", "stopConsuming",
+    "loseConnection", "loseWriteConnection", "abortConnection", "connectionLost", "pauseProducing", "resumeProducing",
+    "stopProducing", "startReading", "stopReading", "startTLS", "getHandle", "fileno",
+)  # fmt: skip
+
+
+@implementer(IUNIXTransport)
+class UnixStream(Stream):
+    """Over a UNIX socket, accepted by this end.
+
+    libuv sends and receives no descriptors. The first that is to be sent gives the connection back to Twisted's own
+    transport, once what was written before has left.
+    """
+
+    _peer: UNIXAddress
+
+    #: Descriptors and bytes that wait for that, from the first descriptor on.
+    _waiting: list[int | bytes] | None = None
+    _given_back = False
+
+    def getHost(self) -> Any:
+        return UNIXAddress(self.socket.getsockname())
+
+    def sendFileDescriptor(self, descriptor: int) -> None:
+        """Sends a copy of `descriptor` with the bytes that are written next; at least one for each."""
+        if self._uv is None:
+            return
+        if self._waiting is None:
+            self._waiting = []
+            self.write = self._waiting.append  # type: ignore[assignment, method-assign]  # see WritingHalf.write
+            self._uv.set_write_buffer_limits(high=0)
+        self._waiting.append(descriptor)
+        if not self._full:
+            self._give_back(self._waiting)
+
+    def _proceed(self) -> None:
+        if self._waiting is None:
+            super()._proceed()
+        else:
+            self._give_back(self._waiting)
+
+    def _give_back(self, waiting: list[int | bytes]) -> None:
+        # The copy stays when libuv closes the original, and what the peer has sent waits in the kernel.
+        transport = self.twisted_transport(self.socket.dup())
+        self._given_back = True
+        self._uv.abort()
+        self._uv = None
+        self.reactor.streams.discard(self)
+        vars(self).update({name: getattr(transport, name) for name in _LED})
+        if getattr(self._protocol, "transport", None) is self:
+            self._protocol.transport = transport
+        if self._paused:
+            transport.stopReading()
+        producer, streaming = self.producer, self.streamingProducer
+        if producer is not None:
+            transport.registerProducer(producer, streaming)
+        for item in waiting:
+            if isinstance(item, int):
+                transport.sendFileDescriptor(item)
+            else:
+                transport.write(item)
+        if self._producer_paused:
+            producer.resumeProducing()
+        if self.disconnecting:
+            transport.loseConnection()
+
+    def twisted_transport(self, sock: socket.socket) -> unix.Server:
+        """Twisted's own transport in this one's place."""
+        transport = _Transport(sock, self._protocol, self._peer.name or "", None, self.sessionno, self.reactor)
+        transport.lost = self._lost
+        return transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._given_back:
+            super().connection_lost(error)
+
+    def getTcpNoDelay(self) -> bool:
+        """There is nothing to delay: False, as Twisted says it."""
+        return False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Changes nothing."""
+
+
+class UnixClientStream(UnixStream):
+    """The same, opened by this end."""
+
+    _tlsClientDefault = True
+
+    def getHost(self) -> Any:
+        return UNIXAddress(None)
+
+    def _log_name(self) -> str:
+        return "client"
+
+
+def unix_transport(stream: UnixStream) -> Any:
+    """Opens `stream`, or Twisted's own transport in its place if the protocol receives descriptors, and returns it."""
+    receives_descriptors = IFileDescriptorReceiver.providedBy(stream.protocol)
+    if not receives_descriptors:
+        stream.open()
+        return stream
+    transport = stream.twisted_transport(stream.socket)
+    stream.protocol.makeConnection(transport)
+    return transport
+
+
+class _Transport(unix.Server):
+    """Twisted's own, which tells a connector as well."""
+
+    lost: Callable[[Failure], Any] | None = None
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        lost, self.lost = self.lost, None
+        if lost is not None:
+            lost(reason)
