@@ -1,8 +1,9 @@
 """Short ways between a protocol and its socket: writing at once, and reading without detours.
 
-Twisted's sockets collect what is written, ask the reactor to watch for room, and send in its next turn: four calls into
-the kernel and a trip through the event loop where one `send` would do. Nearly always there is room. So the bytes are
-offered to the socket first; what it does not take goes Twisted's way, as does everything while something waits there.
+The streams of the uv reactor have both by themselves. Twisted's sockets collect what is written, ask the reactor to watch
+for room, and send in its next turn: four calls into the kernel and a trip through the event loop where one `send` would do.
+Nearly always there is room. So the bytes are offered to the socket first; what it does not take goes Twisted's way, as does
+everything while something waits there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
+
+from gwproxy.uv.stream import Stream
 
 
 def take_over(transport: Any, protocol: Protocol) -> Callable[[bytes], None]:
@@ -65,7 +68,10 @@ def read_directly(transport: Any, protocol: Protocol) -> None:
 
     Only where the protocol is the transport's own: not through TLS.
     """
-    if not isinstance(transport, Connection) or transport.protocol is not protocol:
+    if not isinstance(transport, Connection | Stream) or transport.protocol is not protocol:
+        return
+    if isinstance(transport, Stream):
+        transport.deliver_straight()
         return
     receive = transport.socket.recv
     size = transport.bufferSize

@@ -1,5 +1,5 @@
-"""A plugin for pytest, named in pyproject.toml: `--reactor=uv`, the default here, runs the tests on the gateway's reactor,
-`--reactor=default` on the one that Twisted picks."""
+"""A plugin for pytest, named in pyproject.toml. `--reactor=uv`, the default here, runs the tests on gwproxy.uv's
+reactor; `--reactor=default` on the one that Twisted picks."""
 
 from __future__ import annotations
 

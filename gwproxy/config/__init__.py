@@ -4,8 +4,8 @@
 """
 
 from gwproxy.config.effective import show
-from gwproxy.config.loader import load, parse
+from gwproxy.config.loader import gateway_options, load, parse
 from gwproxy.config.mistakes import ConfigErrors, ConfigMistake, Mistake, Place
 from gwproxy.config.model import Config
 
-__all__ = ["Config", "ConfigErrors", "ConfigMistake", "Mistake", "Place", "load", "parse", "show"]
+__all__ = ["Config", "ConfigErrors", "ConfigMistake", "Mistake", "Place", "gateway_options", "load", "parse", "show"]

@@ -65,6 +65,17 @@ def parse(data: bytes, file: str, *, environ: Mapping[str, str], filter_types: M
     return config
 
 
+def gateway_options(path: str | os.PathLike[str], *, environ: Mapping[str, str]) -> GatewayOptions:
+    """The [gateway] section alone, before anything else of a file is looked at; the defaults where it cannot be read or
+    has mistakes, of which load() tells."""
+    file = os.fspath(path)
+    try:
+        sections, _ = read_sections(Path(file).read_bytes(), file)
+    except (OSError, ValueError):
+        return GatewayOptions()
+    return _Loading(file, [section for section in sections if section.kind == "gateway"], environ, {}).run().gateway
+
+
 class _Loading:
     """One run over the sections of one file."""
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import tcp, unix
+from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
+from gwproxy.uv.stream import Stream
 from gwproxy.uv.tcp import TcpClientStream
-from gwproxy.uv.unix import UnixClientStream, unix_transport
+from gwproxy.uv.unix import UnixClientStream
+
+
+class _Unwanted(Protocol):
+    """For a connection for which the factory wants no protocol: closed, and the connector told, as Twisted does."""
+
+    def connectionMade(self) -> None:
+        self.transport.loseConnection()  # type: ignore[union-attr]  # not None: connected
 
 
 class _Attempt:
-    """An attempt to connect, as Twisted makes it: binding, resolving, failing. What comes after belongs to a transport
-    of ours."""
+    """An attempt to connect, as Twisted makes it: binding, resolving, failing. What comes after is the stream's."""
 
     connector: Any
     reactor: Any
@@ -24,39 +31,58 @@ class _Attempt:
     connected: Any
     fileno: Any
 
+    _opening: Stream | None = None
+
     def _connectDone(self) -> None:
         """The kernel has a connection."""
-        connector, sock = self.connector, self.socket
-        peer = self.getPeer()  # type: ignore[attr-defined]
-        protocol = connector.buildProtocol(peer)
-        # nothing is left here that could fail or be closed
-        self.connected = 1
-        del self.connector, self.socket, self.fileno
-        connector.transport = transport = self._connected(
-            sock, Protocol() if protocol is None else protocol, peer, connector.connectionLost
-        )
-        if protocol is None:  # the factory wants none: closed, and the connector told
-            transport.loseConnection()
+        sock = self.socket
+        del self.socket, self.fileno
+        self._opening = self._stream(sock)
+        self._opening.open()
 
-    def _connected(self, sock: socket.socket, protocol: Any, peer: Any, lost: Callable[[Failure], object]) -> Any:
+    def _stream(self, sock: socket.socket) -> Stream:
         raise NotImplementedError
+
+    def failIfNotConnected(self, err: Any) -> None:
+        """Gives up, for the reason given, at any moment before there is a protocol."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.abandon()
+        super().failIfNotConnected(err)  # type: ignore[misc]  # Twisted's, in the classes below
+
+    # Opener
+
+    def build(self, stream: Stream) -> Any:
+        """The protocol. The connector has the stream from now on, and no attempt."""
+        connector = self.connector
+        protocol = connector.buildProtocol(stream.getPeer())
+        self._opening = None
+        self.connected = 1
+        del self.connector
+        connector.transport = stream
+        stream.lost = connector.connectionLost
+        return _Unwanted() if protocol is None else protocol
+
+    def failed(self, reason: Failure) -> None:
+        """It broke before."""
+        self._opening = None
+        self.failIfNotConnected(ConnectError(string=reason))
 
 
 class TcpClient(_Attempt, tcp.Client):
     """Over TCP."""
 
-    def _connected(self, sock: socket.socket, protocol: Any, peer: Any, lost: Callable[[Failure], object]) -> Any:
-        stream = TcpClientStream(self.reactor, sock, protocol, peer, lost)
+    def _stream(self, sock: socket.socket) -> Stream:
+        stream = TcpClientStream(self.reactor, sock, self.getPeer(), self)
         stream.addr = self.addr
-        stream.open()
         return stream
 
 
 class UnixClient(_Attempt, unix.Client):
     """Over a UNIX socket."""
 
-    def _connected(self, sock: socket.socket, protocol: Any, peer: Any, lost: Callable[[Failure], object]) -> Any:
-        return unix_transport(UnixClientStream(self.reactor, sock, protocol, peer, lost))
+    def _stream(self, sock: socket.socket) -> Stream:
+        return UnixClientStream(self.reactor, sock, self.getPeer(), self)
 
 
 class TcpConnector(tcp.Connector):

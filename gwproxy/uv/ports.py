@@ -12,50 +12,45 @@ from typing import Any
 from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from gwproxy.uv.addresses import internet_address
+from gwproxy.uv.stream import Stream
 from gwproxy.uv.tcp import TcpStream
-from gwproxy.uv.unix import UnixStream, unix_transport
+from gwproxy.uv.unix import UnixStream
 
 _log = Logger(namespace="gwproxy.uv")
 
 
-def serve_tcp(reactor: Any, sock: socket.socket, peer_name: Any, factory: Any, number: int) -> TcpStream | None:
-    """A protocol of `factory` for a connected socket, and its stream, the port's `number`th; None where the factory
-    wants none."""
-    peer = internet_address(peer_name)
-    protocol = factory.buildProtocol(peer)
-    if protocol is None:
-        sock.close()
-        return None
-    stream = TcpStream(reactor, sock, protocol, peer)
-    stream.sessionno = number
+class Serving:
+    """Opens connections for a factory of servers' protocols."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+
+    def build(self, stream: Stream) -> Any:
+        """The protocol that the factory makes for the peer; None where it wants none."""
+        return self._factory.buildProtocol(stream.getPeer())
+
+    def failed(self, reason: Failure) -> None:
+        """Nobody waits for it."""
+
+
+def adopt(reactor: Any, sock: socket.socket, factory: Any) -> Stream:
+    """A stream for a socket that somebody else has connected."""
+    name = sock.getpeername()
+    stream: Stream
+    if sock.family == socket.AF_UNIX:
+        stream = UnixStream(reactor, sock, UNIXAddress(name or None), Serving(factory))
+    else:
+        stream = TcpStream(reactor, sock, internet_address(name), Serving(factory))
+        stream.sessionno = name[1]
     stream.open()
     return stream
 
 
-def serve_unix(reactor: Any, sock: socket.socket, peer_name: Any, factory: Any, number: int) -> Any:
-    """The same over a UNIX socket."""
-    peer = UNIXAddress(peer_name or None)
-    protocol = factory.buildProtocol(peer)
-    if protocol is None:
-        sock.close()
-        return None
-    stream = UnixStream(reactor, sock, protocol, peer)
-    stream.sessionno = number
-    return unix_transport(stream)
-
-
-def adopt(reactor: Any, sock: socket.socket, factory: Any) -> Any:
-    """The same for a socket of either kind."""
-    peer_name = sock.getpeername()
-    if sock.family == socket.AF_UNIX:
-        return serve_unix(reactor, sock, peer_name, factory, 0)
-    return serve_tcp(reactor, sock, peer_name, factory, peer_name[1])
-
-
 class _Accepting:
-    """Accepts what waits in the queue and hands each connection to _accepted()."""
+    """Accepts what waits in the queue and opens a stream for each connection."""
 
     socket: Any
     factory: Any
@@ -71,27 +66,28 @@ class _Accepting:
             with tcp._BuffersLogs(self._logger.namespace, self._logger.observer) as log:
                 queue = tcp._accept(log, range(self.numberAccepts), self.socket, tcp._reservedFD)
                 for accepted, (sock, name) in enumerate(queue, 1):  # noqa: B007 # counts
-                    self._accepted(sock, name)
+                    stream = self._stream(sock, name, Serving(self.factory))
+                    stream.sessionno = self.sessionno
+                    self.sessionno += 1
+                    stream.open()
         except BaseException:
             _log.failure("A connection could not be accepted")
         # a full turn may have left some; the next takes more
         self.numberAccepts = self.numberAccepts + 20 if accepted == self.numberAccepts else max(1, accepted)
 
-    def _accepted(self, sock: socket.socket, name: Any) -> None:
+    def _stream(self, sock: socket.socket, name: Any, opener: Serving) -> Stream:
         raise NotImplementedError
 
 
 class TcpPort(_Accepting, tcp.Port):
     """A TCP port."""
 
-    def _accepted(self, sock: socket.socket, name: Any) -> None:
-        serve_tcp(self.reactor, sock, name, self.factory, self.sessionno)
-        self.sessionno += 1
+    def _stream(self, sock: socket.socket, name: Any, opener: Serving) -> Stream:
+        return TcpStream(self.reactor, sock, internet_address(name), opener)
 
 
 class UnixPort(_Accepting, unix.Port):
     """A UNIX socket."""
 
-    def _accepted(self, sock: socket.socket, name: Any) -> None:
-        serve_unix(self.reactor, sock, name, self.factory, self.sessionno)
-        self.sessionno += 1
+    def _stream(self, sock: socket.socket, name: Any, opener: Serving) -> Stream:
+        return UnixStream(self.reactor, sock, UNIXAddress(name or None), opener)

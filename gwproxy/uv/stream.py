@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -38,12 +38,22 @@ _READ_SIZE = 65536
 Address = IPv4Address | IPv6Address | UNIXAddress
 
 
+class Opener(Protocol):
+    """Who wants the connection."""
+
+    def build(self, stream: Stream) -> Any:
+        """The protocol for it; None: it is closed without a word. May raise, which is logged, and the same."""
+
+    def failed(self, reason: Failure) -> None:
+        """It came to nothing before there was a protocol."""
+
+
 @implementer(ITLSTransport, ITCPTransport, IHalfCloseableDescriptor, ISystemHandle, ILoggingContext)
 class Stream(ReadingHalf, WritingHalf):
     """A stream connection from its first byte to its last.
 
-    Made around a connected socket, which it owns; open() hands that to libuv, and the protocol's makeConnection() is
-    called in one of the loop's next turns.
+    Made around a connected socket, which it owns; open() hands that to libuv. When libuv has it, in one of the loop's
+    next turns, the protocol is built and its makeConnection() called.
     """
 
     connected = False
@@ -64,26 +74,20 @@ class Stream(ReadingHalf, WritingHalf):
     #: What the log calls it, once asked.
     _log_prefix: str | None = None
 
-    def __init__(
-        self,
-        reactor: Any,
-        sock: socket.socket,
-        protocol: Any,
-        peer: Address,
-        lost: Callable[[Failure], object] | None = None,
-    ) -> None:
-        """`lost` is told the reason after the protocol was: for a connector, which has to be told too."""
+    #: Told the reason after the protocol was: for a connector, which has to be told too.
+    lost: Callable[[Failure], object] | None = None
+
+    def __init__(self, reactor: Any, sock: socket.socket, peer: Address, opener: Opener) -> None:
         self.reactor = reactor
         self.socket = sock
         self._loop = reactor.loop
-        self._protocol = protocol
         self._peer = peer
-        self._lost = lost
+        self._opener: Opener | None = opener
+        self._protocol: Any = None
         sock.setblocking(False)
 
     def open(self) -> None:
         """Hands the socket to libuv."""
-        self.connected = True
         self.reactor.streams.add(self)
         self._loop.create_task(self._open())
 
@@ -92,7 +96,17 @@ class Stream(ReadingHalf, WritingHalf):
             await self._loop.connect_accepted_socket(self._itself, self.socket)
         except OSError:  # it was not connected
             self.socket.close()
-            self._finish(Failure(ConnectionLost()))
+            self.connectionLost(Failure(ConnectionLost()))
+
+    def abandon(self) -> None:
+        """For an opener that no longer wants it: closed as soon as libuv has it."""
+        self._opener = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.connected = False
+        self.disconnected = True
+        self.reactor.streams.discard(self)
 
     def _itself(self) -> Stream:
         return self
@@ -111,25 +125,35 @@ class Stream(ReadingHalf, WritingHalf):
 
     def connection_made(self, transport: Any) -> None:
         """libuv has the socket."""
-        if self.disconnected:  # the reactor was stopped meanwhile
+        opener, self._opener = self._opener, None
+        if opener is None:  # abandoned, or the reactor was stopped
             transport.abort()
             return
+        try:
+            self._protocol = opener.build(self)
+        except BaseException:
+            failed = Failure()
+            _log.failure("buildProtocol() failed", failed)
+            opener.failed(failed)
+        if self._protocol is None:
+            self._forget()
+            transport.abort()
+            return
+        self.connected = True
         self._uv = transport
         self.write = transport.write  # type: ignore[method-assign]  # see WritingHalf.write
         try:
-            self._protocol.makeConnection(self)
+            self._begin()
         except BaseException:
             reason = Failure()
             _log.failure("connectionMade() failed", reason)
-            if self._lost is not None:  # as Twisted: a server's connection stays, a client's does not
+            if self.lost is not None:  # as Twisted: a server's connection stays, a client's does not
                 self._end(reason)
-        if self._reason is not None:
-            transport.abort()
-            return
-        if self._paused:
+        if self._paused and self._uv is not None:
             self._obey_pause()
-        if self.disconnecting:
-            self._settle_soon()
+
+    def _begin(self) -> None:
+        self._protocol.makeConnection(self)
 
     def eof_received(self) -> bool:
         self._read_closed = True
@@ -175,14 +199,12 @@ class Stream(ReadingHalf, WritingHalf):
                 _log.failure("dataReceived() failed", self._reason)
 
     def _finish(self, reason: Failure) -> None:
-        self.connected = False
-        self.disconnected = True
+        self._forget()
         self._stop_producer()
-        self.reactor.streams.discard(self)
         self._uv = None
         for name in ("write", "data_received", "eof_received"):
             vars(self).pop(name, None)
-        lost, self._lost = self._lost, None
+        lost, self.lost = self.lost, None
         try:
             self._protocol.connectionLost(reason)
         except BaseException:
@@ -195,8 +217,7 @@ class Stream(ReadingHalf, WritingHalf):
         """Ends the connection without waiting for what was written; the protocol is told in the loop's next turn."""
         if self._reason is None:
             self._reason = reason
-        if self._uv is not None:
-            self._uv.abort()
+        self._uv.abort()
 
     # ITransport
 
@@ -205,13 +226,12 @@ class Stream(ReadingHalf, WritingHalf):
         if not self.connected or self.disconnecting:
             return
         self.disconnecting = True
-        if self._uv is not None:
-            self._uv.pause_reading()
-            self._settle_soon()
+        self._uv.pause_reading()
+        self._settle_soon()
 
     def abortConnection(self) -> None:
         """Resets the connection: what was written and has not left is dropped."""
-        if self.disconnected or self._aborted:
+        if not self.connected or self._aborted:
             return
         self._aborted = True
         try:
@@ -273,11 +293,13 @@ class Stream(ReadingHalf, WritingHalf):
 
     def connectionLost(self, reason: Failure) -> None:
         """Ends the connection at once: a reactor that stops has no next turn."""
-        if self.disconnected:
-            return
-        uv = self._uv
-        self._finish(reason)
-        if uv is not None:
+        if self._opener is not None:
+            opener, self._opener = self._opener, None
+            self._forget()
+            opener.failed(reason)
+        elif self.connected:
+            uv = self._uv
+            self._finish(reason)
             self._shut_down(socket.SHUT_RDWR)
             uv.abort()
 

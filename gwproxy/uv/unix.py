@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -51,15 +50,25 @@ class UnixStream(Stream):
         if not self._full:
             self._give_back(self._waiting)
 
+    def _begin(self) -> None:
+        receives_descriptors = IFileDescriptorReceiver.providedBy(self._protocol)
+        if receives_descriptors:
+            self._protocol.makeConnection(self._give_back([]))
+        else:
+            super()._begin()
+
     def _proceed(self) -> None:
         if self._waiting is None:
             super()._proceed()
         else:
             self._give_back(self._waiting)
 
-    def _give_back(self, waiting: list[int | bytes]) -> None:
+    def _give_back(self, waiting: list[int | bytes]) -> unix.Server:
         # The copy stays when libuv closes the original, and what the peer has sent waits in the kernel.
-        transport = self.twisted_transport(self.socket.dup())
+        transport = _Transport(
+            self.socket.dup(), self._protocol, self._peer.name or "", None, self.sessionno, self.reactor
+        )
+        transport.lost = self.lost
         self._given_back = True
         self._uv.abort()
         self._uv = None
@@ -81,11 +90,6 @@ class UnixStream(Stream):
             producer.resumeProducing()
         if self.disconnecting:
             transport.loseConnection()
-
-    def twisted_transport(self, sock: socket.socket) -> unix.Server:
-        """Twisted's own transport in this one's place."""
-        transport = _Transport(sock, self._protocol, self._peer.name or "", None, self.sessionno, self.reactor)
-        transport.lost = self._lost
         return transport
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -110,17 +114,6 @@ class UnixClientStream(UnixStream):
 
     def _log_name(self) -> str:
         return "client"
-
-
-def unix_transport(stream: UnixStream) -> Any:
-    """Opens `stream`, or Twisted's own transport in its place if the protocol receives descriptors, and returns it."""
-    receives_descriptors = IFileDescriptorReceiver.providedBy(stream.protocol)
-    if not receives_descriptors:
-        stream.open()
-        return stream
-    transport = stream.twisted_transport(stream.socket)
-    stream.protocol.makeConnection(transport)
-    return transport
 
 
 class _Transport(unix.Server):

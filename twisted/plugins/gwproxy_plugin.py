@@ -1,4 +1,7 @@
-"""Makes `twistd gwproxy` and `twistd --reactor=uv` known. No __init__.py may stand beside or above this file: Twisted has the one."""
+"""Makes `twistd gwproxy` and `twistd --reactor=uv` known.
+
+No __init__.py may stand beside or above this file: Twisted has the one.
+"""
 
 from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
