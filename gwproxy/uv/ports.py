@@ -36,14 +36,33 @@ class Serving:
         """Nobody waits for it."""
 
 
-def adopt(reactor: Any, sock: socket.socket, factory: Any) -> Stream:
-    """A stream for a socket that somebody else has connected."""
+class _Built:
+    """Opens a connection for a protocol that is there."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def build(self, stream: Stream) -> Any:
+        return self._protocol
+
+    def failed(self, reason: Failure) -> None:
+        """It was told of nothing."""
+
+
+def adopt(reactor: Any, sock: socket.socket, factory: Any) -> Stream | None:
+    """A stream for a socket that somebody else has connected; None where the factory wants no protocol for it."""
     name = sock.getpeername()
+    unix_peer = UNIXAddress(name or None) if sock.family == socket.AF_UNIX else None
+    peer = unix_peer or internet_address(name)
+    protocol = factory.buildProtocol(peer)
+    if protocol is None:
+        sock.close()
+        return None
     stream: Stream
-    if sock.family == socket.AF_UNIX:
-        stream = UnixStream(reactor, sock, UNIXAddress(name or None), Serving(factory))
+    if unix_peer is not None:
+        stream = UnixStream(reactor, sock, unix_peer, _Built(protocol))
     else:
-        stream = TcpStream(reactor, sock, internet_address(name), Serving(factory))
+        stream = TcpStream(reactor, sock, peer, _Built(protocol))
         stream.sessionno = name[1]
     stream.open()
     return stream

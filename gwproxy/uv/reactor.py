@@ -81,8 +81,8 @@ class UvReactor(AsyncioSelectorReactor):
         return listening
 
     def adoptStreamConnection(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
-        """Takes over a copy of a connected socket, as a server's. Returns its transport, which `factory` is asked for a
-        protocol for in one of the loop's next turns. Raises UnsupportedAddressFamily."""
+        """Takes over a copy of a connected socket, as a server's. Returns its transport, or None where `factory` wants
+        no protocol for it. Raises UnsupportedAddressFamily."""
         if addressFamily not in self._supportedAddressFamilies:
             raise UnsupportedAddressFamily(addressFamily)
         return adopt(self, socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM), factory)

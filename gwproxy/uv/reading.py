@@ -26,7 +26,10 @@ class ReadingHalf:
     #: Whether the peer has closed its direction.
     _read_closed = False
     _paused = False
-    #: What came between connectionMade(), which paused, and the turn in which uvloop obeyed; see _obey_pause().
+    #: Whether uvloop calls the protocol's own dataReceived.
+    _straight = False
+    #: Between connectionMade(), which paused, and the turn in which uvloop obeys: see _hold_back(). What came then.
+    _holding = False
     _held: bytes | None = None
     _held_end = False
 
@@ -51,13 +54,24 @@ class ReadingHalf:
     def deliver_straight(self) -> None:
         """For a protocol whose dataReceived is never replaced by another, and which logs under names of its own: uvloop
         calls it from now on, with nothing in between."""
-        self.data_received = self._protocol.dataReceived  # type: ignore[method-assign]
-        if self._uv is not None:
-            self._uv.set_protocol(self)
+        self._straight = True
+        self._choose_delivery()
 
     def _deliver_indirectly(self) -> None:
         """Undoes that: there is another protocol."""
-        if vars(self).pop("data_received", None) is not None and self._uv is not None:
+        if self._straight:
+            self._straight = False
+            self._choose_delivery()
+
+    def _choose_delivery(self) -> None:
+        """What uvloop calls with bytes: it has looked that up, and is told to do so again."""
+        if self._holding:
+            self.data_received = self._hold  # type: ignore[method-assign]
+        elif self._straight:
+            self.data_received = self._protocol.dataReceived  # type: ignore[method-assign]
+        else:
+            vars(self).pop("data_received", None)
+        if self._uv is not None:
             self._uv.set_protocol(self)
 
     def eof_received(self) -> bool:
@@ -94,37 +108,26 @@ class ReadingHalf:
         """Whether bytes from the peer are waited for."""
         return self._uv is not None and bool(self._uv.is_reading())
 
-    # connectionMade() has paused, and uvloop begins to read after it all the same
+    # connectionMade() has paused or closed, and uvloop begins to read after it all the same
 
-    def _obey_pause(self) -> None:
+    def _hold_back(self) -> None:
         """What that brings is held until the loop's next turn, where reading can be stopped."""
-        straight = vars(self).get("data_received")
-        self.data_received = self._hold  # type: ignore[method-assign]
-        self.eof_received = self._hold_end  # type: ignore[method-assign]
-        self._uv.set_protocol(self)
-        self._loop.call_soon(self._stop_holding, straight)
+        self._holding = True
+        self._choose_delivery()
+        self._loop.call_soon(self._deliver_held)
 
     def _hold(self, data: bytes) -> None:
         self._held = data if self._held is None else self._held + data
         self._uv.pause_reading()
 
-    def _hold_end(self) -> bool:
-        self._held_end = True
-        return True
-
-    def _stop_holding(self, straight: Any) -> None:
+    def _deliver_held(self) -> None:
         if self._uv is None:
             return
-        del self.data_received, self.eof_received
-        if straight is not None:
-            self.data_received = straight  # type: ignore[method-assign]
-        if self._paused:
+        if self._holding:
+            self._holding = False
+            self._choose_delivery()
+        if self._paused or self.disconnecting:
             self._uv.pause_reading()
-        self._uv.set_protocol(self)
-        self._deliver_held()
-
-    def _deliver_held(self) -> None:
-        if self._paused or self._uv is None or self.disconnecting:
             return
         data, self._held = self._held, None
         try:

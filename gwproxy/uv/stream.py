@@ -185,6 +185,7 @@ class Stream(ReadingHalf, WritingHalf):
     def _drain(self) -> None:
         """The connection broke when something was sent. What the peer had said before is still there, and may be the
         answer that explains it."""
+        self._deliver_held()
         while not (self._paused or self._read_closed or self.disconnecting or self._reason):
             try:
                 data = self.socket.recv(_READ_SIZE)
@@ -202,7 +203,7 @@ class Stream(ReadingHalf, WritingHalf):
         self._forget()
         self._stop_producer()
         self._uv = None
-        for name in ("write", "data_received", "eof_received"):
+        for name in ("write", "data_received"):
             vars(self).pop(name, None)
         lost, self.lost = self.lost, None
         try:

@@ -38,6 +38,9 @@ class UnixStream(Stream):
     def getHost(self) -> Any:
         return UNIXAddress(self.socket.getsockname())
 
+    def _log_name(self) -> str:
+        return f"{self.sessionno},{self.socket.getsockname()!s}"
+
     def sendFileDescriptor(self, descriptor: int) -> None:
         """Sends a copy of `descriptor` with the bytes that are written next; at least one for each."""
         if self._uv is None:
