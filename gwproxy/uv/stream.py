@@ -149,13 +149,16 @@ class Stream(ReadingHalf, WritingHalf):
             _log.failure("connectionMade() failed", reason)
             if self.lost is not None:  # as Twisted: a server's connection stays, a client's does not
                 self._end(reason)
-        if self._paused and self._uv is not None:
-            self._obey_pause()
+        if (self._paused or self.disconnecting) and self._uv is not None:
+            self._hold_back()
 
     def _begin(self) -> None:
         self._protocol.makeConnection(self)
 
     def eof_received(self) -> bool:
+        if self._holding:
+            self._held_end = True
+            return True
         self._read_closed = True
         self.readConnectionLost(Failure(ConnectionDone()))
         return True
