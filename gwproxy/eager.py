@@ -2,8 +2,8 @@
 
 The streams of the uv reactor have both by themselves. Twisted's sockets collect what is written, ask the reactor to
 watch for room, and send in its next turn: four calls into the kernel and a trip through the event loop where one `send`
-would do. Nearly always there is room. So the bytes are offered to the socket first; what it does not take goes Twisted's
-way, as does everything while something waits there.
+would do. Nearly always there is room. So the bytes are offered to the socket first; what it does not take goes the way
+of Twisted, as does everything while something waits there.
 """
 
 from __future__ import annotations
