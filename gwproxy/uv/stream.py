@@ -221,7 +221,8 @@ class Stream(ReadingHalf, WritingHalf):
         """Ends the connection without waiting for what was written; the protocol is told in the loop's next turn."""
         if self._reason is None:
             self._reason = reason
-        self._uv.abort()
+        if self._uv is not None:
+            self._uv.abort()
 
     # ITransport
 

@@ -48,7 +48,7 @@ class UnixStream(Stream):
         if self._waiting is None:
             self._waiting = []
             self.write = self._waiting.append  # type: ignore[assignment, method-assign]  # see WritingHalf.write
-            self._uv.set_write_buffer_limits(high=0)
+            self._set_limit()
         self._waiting.append(descriptor)
         if not self._full:
             self._give_back(self._waiting)
@@ -59,6 +59,9 @@ class UnixStream(Stream):
             self._protocol.makeConnection(self._give_back([]))
         else:
             super()._begin()
+
+    def _waits_for_the_last(self) -> bool:
+        return self._waiting is not None or super()._waits_for_the_last()
 
     def _proceed(self) -> None:
         if self._waiting is None:

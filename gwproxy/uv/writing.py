@@ -86,7 +86,7 @@ class WritingHalf:
             return
         if not streaming:
             self.write = self._write_and_ask  # type: ignore[method-assign]  # see write()
-            self._uv.set_write_buffer_limits(high=0)
+            self._set_limit()
             producer.resumeProducing()
             self._settle_soon()  # for what was written before: its leaving, too, asks for more
         elif self._full:
@@ -100,12 +100,14 @@ class WritingHalf:
             return
         if pulled:
             self.write = self._uv.write  # type: ignore[method-assign]  # see write()
-            self._uv.set_write_buffer_limits(high=self._limit)
+            self._set_limit()
         if self.disconnecting or self._write_closing:
             self._settle_soon()
 
     def _write_and_ask(self, data: bytes) -> None:
         """A pull producer's `write`: when it has left, to the last byte, the producer is asked for more."""
+        if self._uv is None:
+            return
         self._uv.write(data)
         if data and not self._full:
             self._settle_soon()
@@ -126,8 +128,16 @@ class WritingHalf:
     @bufferSize.setter
     def bufferSize(self, size: int) -> None:
         self._limit = size
-        if self._uv is not None and (self.producer is None or self.streamingProducer):
-            self._uv.set_write_buffer_limits(high=size)
+        if self._uv is not None:
+            self._set_limit()
+
+    def _set_limit(self) -> None:
+        """Tells libuv how much may wait before it calls pause_writing()."""
+        self._uv.set_write_buffer_limits(high=0 if self._waits_for_the_last() else self._limit)
+
+    def _waits_for_the_last(self) -> bool:
+        """Whether resume_writing() has to mean that all has left, to the last byte."""
+        return self._write_closing or (self.producer is not None and not self.streamingProducer)
 
     @property
     def writing(self) -> bool:
@@ -171,7 +181,12 @@ class WritingHalf:
         producer = self.producer
         if producer is not None and (self._producer_paused or not self.streamingProducer):
             self._producer_paused = False
-            producer.resumeProducing()
+            try:
+                producer.resumeProducing()
+            except BaseException:
+                reason = Failure()
+                _log.failure("resumeProducing() failed", reason)
+                self._end(reason)
         elif self.disconnecting:
             self._uv.close()
         elif self._write_closing and not self._write_closed:
@@ -182,7 +197,7 @@ class WritingHalf:
         has one (IHalfCloseableProtocol). Reading goes on."""
         self._write_closing = True
         if self._uv is not None:
-            self._uv.set_write_buffer_limits(high=0)
+            self._set_limit()
             self._settle_soon()
 
     def _close_writing(self) -> None:

@@ -105,6 +105,28 @@ class HalfProbe(Probe):
         self._tell("writeConnectionLost")
 
 
+class Told:
+    """A producer that writes down what it is told, and does what the test has put in its way: pause, resume, stop."""
+
+    def __init__(self, **does: Callable[[], object]) -> None:
+        self.does = does
+        self.told: list[str] = []
+
+    def _tell(self, event: str) -> None:
+        self.told.append(event)
+        if event in self.does:
+            self.does[event]()
+
+    def pauseProducing(self) -> None:
+        self._tell("pause")
+
+    def resumeProducing(self) -> None:
+        self._tell("resume")
+
+    def stopProducing(self) -> None:
+        self._tell("stop")
+
+
 class Probes(ClientFactory):
     """A factory of the probes that it is given, one for each connection; of none, it refuses."""
 
@@ -207,9 +229,9 @@ class Peer:
 async def finish(probe: Any, peer: Peer) -> None:
     """Ends what is left of a connection."""
     peer.close()
-    if probe.made and not probe.lost:
+    if probe.made:
         probe.transport.abortConnection()
-        await until(lambda: probe.lost, "the connection does not end")
+        await until(lambda: not probe.transport.connected, "the connection does not end")
 
 
 @asynccontextmanager

@@ -10,29 +10,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IHalfCloseableDescriptor, ITCPTransport
 from zope.interface.verify import verifyObject
 
-from tests.uv.net import PLENTY, HalfProbe, Probe, dialled, served, turns, until, waiting_bytes
-
-
-class Paced:
-    """A push producer that writes when it is told to go on."""
-
-    def __init__(self, **does: Any) -> None:
-        self.does = does
-        self.told: list[str] = []
-
-    def _tell(self, event: str) -> None:
-        self.told.append(event)
-        if event in self.does:
-            self.does[event]()
-
-    def pauseProducing(self) -> None:
-        self._tell("pause")
-
-    def resumeProducing(self) -> None:
-        self._tell("resume")
-
-    def stopProducing(self) -> None:
-        self._tell("stop")
+from tests.uv.net import PLENTY, HalfProbe, Probe, Told, dialled, served, turns, until, waiting_bytes
 
 
 @pytest_twisted.ensureDeferred
@@ -158,7 +136,7 @@ async def test_closing_from_within_a_producer(where: str, close: str) -> None:
             stream.unregisterProducer()
             getattr(stream, close)()
 
-        producer = Paced(**{where: end})
+        producer = Told(**{where: end})
         stream.registerProducer(producer, True)
         stream.write(PLENTY)
         assert producer.told == ["pause"]
