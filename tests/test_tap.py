@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -11,7 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import pytest
 
@@ -149,3 +150,80 @@ def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
         makeService(options_for(tmp_path / "none.ini"))
     assert ended.value.code == 1
     assert str(tmp_path / "none.ini") in capsys.readouterr().err
+
+
+# The reactor: what [gateway] says, unless twistd was told another
+
+RUN_ON: Final = """
+[gateway]
+{reactor}
+drain = 1s
+[admin]
+endpoint = off
+[listen:http]
+endpoint = tcp:0:interface=127.0.0.1
+[route:home]
+respond = 200
+"""
+WITHOUT_UVLOOP: Final = "raise ImportError('not here')\n"
+
+
+def reactor_of(
+    folder: Path, reactor: str, *arguments: str, without_uvloop: bool = False
+) -> tuple[int | None, str | None, str]:
+    """How a daemon ends that is asked to at once, the class of its reactor, and what it said."""
+    config = folder / "gw.ini"
+    config.write_text(RUN_ON.format(reactor=reactor and f"reactor = {reactor}"))
+    environ = dict(os.environ)
+    if without_uvloop:
+        (folder / "uvloop.py").write_text(WITHOUT_UVLOOP)
+        environ["PYTHONPATH"] = str(folder)
+    command = [str(SCRIPTS / "twistd"), *arguments, "-n", "--pidfile=", "gwproxy", "--config", str(config)]
+    process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, text=True)
+    stderr: IO[str] | None = process.stderr
+    assert stderr is not None
+    said = []
+    for line in stderr:
+        said.append(line)
+        if "serves 1 routes" in line:
+            process.terminate()
+    status = process.wait(SECONDS)
+    stderr.close()
+    found = re.search(r"reactor class: ([\w.]+)\.", "".join(said))
+    return status, found and found[1].rpartition(".")[2], "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("reactor", "found"), [("", "UvReactor"), ("auto", "UvReactor"), ("uv", "UvReactor"), ("epoll", "EPollReactor")]
+)
+def test_the_reactor_is_the_one_of_the_configuration(reactor: str, found: str, tmp_path: Path) -> None:
+    status, name, said = reactor_of(tmp_path, reactor)
+    assert (status, name) == (0, found), said
+    assert "twistd was told another" not in said
+
+
+@pytest.mark.parametrize(("reactor", "told", "found"), [("uv", "epoll", "EPollReactor"), ("epoll", "uv", "UvReactor")])
+def test_an_explicit_reactor_wins_with_a_warning(reactor: str, told: str, found: str, tmp_path: Path) -> None:
+    status, name, said = reactor_of(tmp_path, reactor, f"--reactor={told}")
+    assert (status, name) == (0, found), said
+    assert f"reactor = {reactor}, but twistd was told another: {found}" in said
+
+
+def test_auto_without_uvloop_is_what_twisted_picks(tmp_path: Path) -> None:
+    status, name, said = reactor_of(tmp_path, "auto", without_uvloop=True)
+    assert (status, name) == (0, "EPollReactor"), said
+
+
+def test_uv_without_uvloop_is_refused(tmp_path: Path) -> None:
+    status, name, said = reactor_of(tmp_path, "uv", without_uvloop=True)
+    assert (status, name) == (1, None)
+    assert said == "reactor = uv needs uvloop, which is not installed: pip install uvloop\n"
+
+
+def test_a_file_with_mistakes_is_told_of_all_the_same(tmp_path: Path) -> None:
+    status, _, said = reactor_of(tmp_path, "libevent")
+    assert status == 1
+    assert (
+        said.startswith(f"{tmp_path}/gw.ini:3: [gateway] reactor = 'libevent': must be auto or uv or epoll")
+        and said.count("\n") == 1
+    )

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gwproxy.config import Config, ConfigErrors, Place, load, parse
+from gwproxy.config import Config, ConfigErrors, Place, gateway_options, load, parse
 from gwproxy.config.addresses import ServerAddress
-from gwproxy.config.model import Balance, EncodedSlashes, LogFormat, ServerHeader, Underscores
+from gwproxy.config.model import Balance, EncodedSlashes, GatewayOptions, LogFormat, ServerHeader, Underscores
 from gwproxy.config.routes import PathPattern, PatternKind, Redirect, Respond
 from gwproxy.config.values import Rate
 
@@ -236,7 +236,6 @@ path = /y
         ("upstream:u", "tls_name = a"),
         ("upstream:u", "balance = hash:ip"),
         ("gateway", "workers = auto"),
-        ("gateway", "reactor = uv"),
         ("route:r", "websocket = on"),
     ],
 )
@@ -364,3 +363,20 @@ def test_any_bytes_load_or_are_refused(filter_types: dict[str, type], data: byte
     except ConfigErrors as errors:
         assert errors.mistakes
         str(errors).encode()  # printable
+
+
+# The [gateway] section alone
+
+
+def test_the_gateway_section_is_read_alone(tmp_path: Path) -> None:
+    file = tmp_path / "gw.ini"
+    file.write_text("[gateway]\nreactor = ${REACTOR}\n[listen:broken\n[filter:x]\ntype = none\n")
+    assert gateway_options(file, environ={"REACTOR": "epoll"}).reactor == "epoll"
+
+
+@pytest.mark.parametrize("text", [b"", b"[gateway]\nreactor = libevent\n", b"[gateway\n", b"\xff\xfe", None])
+def test_without_a_gateway_section_that_can_be_read_it_is_the_default(text: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "gw.ini"
+    if text is not None:
+        file.write_bytes(text)
+    assert gateway_options(file, environ={}) == GatewayOptions()

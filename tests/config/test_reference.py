@@ -26,7 +26,7 @@ def test_rows(filter_types: dict[str, type]) -> None:
     assert "| `rate` | rate | required | How many. |" in text
     assert "| `burst` | int | `100` | At once. |" in text
     assert "| `labels` | list of text | `a, b` | Labels. |" in text
-    assert "| `reactor` | auto \\| epoll | `auto` |" in text
+    assert "| `reactor` | auto \\| uv \\| epoll | `auto` |" in text
 
 
 def test_a_class_without_a_word_about_it(filter_types: dict[str, type]) -> None:
