@@ -6,6 +6,7 @@ import hashlib
 import random
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from tests.wire.kit.messages import Response, read_response_head
 from tests.wire.kit.reader import Reader
@@ -58,6 +59,13 @@ def read_bulk(sock: socket.socket, method: bytes = b"GET") -> tuple[Response, tu
             reader.forget()
 
     return response, digest(body())
+
+
+def unusual_kernel_room() -> int:
+    """Bytes by which this kernel lets a socket's receive buffer grow beyond Linux's default of 6 MiB. It grows with how
+    fast a connection is read, which is a matter of luck."""
+    largest = int(Path("/proc/sys/net/ipv4/tcp_rmem").read_text().split()[2])
+    return max(0, largest - (6 << 20))
 
 
 def send_until_stuck(sock: socket.socket, limit: int, patience: float) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from gwproxy.uv.reactor import UvReactor
 from tests.wire.kit.client import RawClient
 from tests.wire.kit.reader import PATIENCE
 
@@ -52,7 +53,7 @@ class GatewayProcess:
         """Returns when every port accepts connections. Raises AssertionError with the output if that does not come."""
         with (self.folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                [*_TWISTD, "-n", "--pidfile=", "gwproxy", "--config", str(self.config_file)],
+                [*_TWISTD, *_reactor_option(), "-n", "--pidfile=", "gwproxy", "--config", str(self.config_file)],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -188,3 +189,10 @@ def _text(path: Path) -> str:
 
 def _tail(path: Path) -> str:
     return _text(path)[-2000:]
+
+
+def _reactor_option() -> list[str]:
+    """The gateway runs on the reactor that the tests run on: see tests/reactors.py."""
+    from twisted.internet import reactor
+
+    return [] if isinstance(reactor, UvReactor) else ["--reactor=epoll"]
