@@ -33,9 +33,10 @@ def parse_traceparent(value: bytes) -> TraceParent | None:
 
 def new_trace_id(getrandbits: Callable[[int], int]) -> str:
     """A trace id, never all zeros. `getrandbits` is that of a `random.Random`: ids are unique, not secret."""
-    return f"{getrandbits(128) or 1:032x}"
+    return (getrandbits(128) or 1).to_bytes(16, "big").hex()
 
 
 def begin_traceparent(trace_id: str, getrandbits: Callable[[int], int]) -> bytes:
     """The traceparent of a trace that begins at this hop: a span of its own, and not sampled."""
-    return b"00-%b-%016x-00" % (trace_id.encode("ascii"), getrandbits(64) or 1)
+    span_id = (getrandbits(64) or 1).to_bytes(8, "big").hex()
+    return f"00-{trace_id}-{span_id}-00".encode("ascii")
