@@ -23,7 +23,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 #: More than the kernel's buffers take, whoever tuned them: some of it waits in the process.
 PLENTY = bytes(range(256)) * (64 << 10)
 PIECE = 1 << 16
