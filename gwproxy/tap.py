@@ -44,7 +44,7 @@ def install_reactor(choice: str) -> None:
                 return
             print("reactor = uv needs uvloop, which is not installed: pip install uvloop", file=sys.stderr)
             raise SystemExit(1) from None
-        from gwproxy.uv import install
+        from gwproxy.uv.reactor import install
     install()
 
 

@@ -7,8 +7,7 @@ import pytest_twisted
 
 
 def _install_uv() -> None:
-    from gwproxy.uv import install
-    from gwproxy.uv.reactor import UvReactor
+    from gwproxy.uv.reactor import UvReactor, install
 
     pytest_twisted._install_reactor(reactor_installer=install, reactor_type=UvReactor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.internet._signals import _MultiSignalHandling
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.base import ReactorBase
 from twisted.internet.error import UnsupportedAddressFamily
+from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -19,6 +21,16 @@ from gwproxy.uv.ports import TcpPort, UnixPort, adopt
 from gwproxy.uv.stream import Stream
 
 _log = Logger(namespace="gwproxy.uv")
+
+
+def install() -> None:
+    """Makes it the process's reactor, and its loop asyncio's. Raises ReactorAlreadyInstalledError.
+
+    Each reactor's module has such a function: it is what twistd calls, and how a child process gets the same reactor.
+    """
+    reactor = UvReactor()
+    asyncio.set_event_loop(reactor.loop)
+    installReactor(reactor)
 
 
 class UvReactor(AsyncioSelectorReactor):
@@ -116,10 +128,11 @@ class UvReactor(AsyncioSelectorReactor):
             super().removeWriter(writer)
 
     def removeAll(self) -> Any:
-        streams = list(self.streams)
-        for stream in streams:
+        waiting = [stream for stream in self.streams if stream.opening or stream.reading or stream.writing]
+        self.streams.clear()
+        for stream in waiting:
             stream.pauseProducing()
-        return super().removeAll() + streams
+        return super().removeAll() + waiting
 
 
 def _failed(loop: Any, context: dict[str, Any]) -> None:

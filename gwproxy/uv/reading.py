@@ -106,12 +106,15 @@ class ReadingHalf:
     @property
     def reading(self) -> bool:
         """Whether bytes from the peer are waited for."""
-        return self._uv is not None and bool(self._uv.is_reading())
+        if self._uv is None or self._uv.is_closing():
+            return False
+        return not (self._paused or self._read_closed or self.disconnecting)
 
-    # connectionMade() has paused or closed, and uvloop begins to read after it all the same
+    # uvloop begins to read right after connectionMade(), which may have paused or closed
 
     def _hold_back(self) -> None:
-        """What that brings is held until the loop's next turn, where reading can be stopped."""
+        """What that brings is held until the loop's next turn, where reading can be stopped. Nor may a byte come before
+        what connectionMade() has put off by callLater(0): a ClientCreator tells that way who wanted the connection."""
         self._holding = True
         self._choose_delivery()
         self._loop.call_soon(self._deliver_held)

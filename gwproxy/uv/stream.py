@@ -98,6 +98,11 @@ class Stream(ReadingHalf, WritingHalf):
             self.socket.close()
             self.connectionLost(Failure(ConnectionLost()))
 
+    @property
+    def opening(self) -> bool:
+        """Whether libuv is to have the socket, and there is no protocol yet."""
+        return self._opener is not None
+
     def abandon(self) -> None:
         """For an opener that no longer wants it: closed as soon as libuv has it."""
         self._opener = None
@@ -149,7 +154,7 @@ class Stream(ReadingHalf, WritingHalf):
             _log.failure("connectionMade() failed", reason)
             if self.lost is not None:  # as Twisted: a server's connection stays, a client's does not
                 self._end(reason)
-        if (self._paused or self.disconnecting) and self._uv is not None:
+        if self._uv is not None:
             self._hold_back()
 
     def _begin(self) -> None:

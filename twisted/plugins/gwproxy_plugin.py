@@ -7,4 +7,4 @@ from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 
 gwproxy = ServiceMaker("gwproxy", "gwproxy.tap", "An API gateway", "gwproxy")
-uv = Reactor("uv", "gwproxy.uv", "libuv's streams under Twisted's protocols (needs uvloop)")
+uv = Reactor("uv", "gwproxy.uv.reactor", "libuv's streams under Twisted's protocols (needs uvloop)")
