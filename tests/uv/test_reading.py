@@ -47,6 +47,19 @@ async def test_paused_from_the_beginning_and_no_end_but_data_later() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_connectionMade_puts_off_comes_before_the_first_byte() -> None:  # Twisted's name
+    """As a ClientCreator's Deferred, behind which the one waits who puts commands to the protocol."""
+
+    def put_off(probe: Any) -> None:
+        global_reactor().callLater(0, probe.told.append, "put off")
+
+    probe = Probe(connectionMade=put_off)
+    async with served(probe, made=False, first=b"hello"):
+        await until(lambda: probe.received)
+    assert probe.told[:3] == ["connectionMade", "put off", "dataReceived"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_only_the_end_is_held() -> None:
     probe = Probe(connectionMade=pause)
     async with served(probe, made=False) as peer:
