@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest_twisted
 
+from gwproxy.uv.stream import Stream
 from tests.uv.net import PLENTY, HalfProbe, Probe, global_reactor, served, until
 
 
@@ -17,11 +18,10 @@ def removed() -> list[Any]:
     """What the reactor gives up at once; the tests' own ports are put back."""
     reactor = global_reactor()
     found = reactor.removeAll()
-    streams = [selectable for selectable in found if hasattr(selectable, "streamingProducer")]
     for selectable in found:
-        if selectable not in streams:
+        if not isinstance(selectable, Stream):
             reactor.addReader(selectable)
-    return streams
+    return [selectable for selectable in found if isinstance(selectable, Stream)]
 
 
 @pytest_twisted.ensureDeferred
