@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint types coverage bench fuzz docs clean
+.PHONY: help venv run test lint types coverage reactor-tests bench fuzz docs clean
 
 help:
 	@echo "make run       the gateway in the foreground, with etc/gw.ini"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy"
 	@echo "make coverage  all tests, with branch coverage"
+	@echo "make reactor-tests  Twisted's own suites and treq's, on the uv reactor and on the stock asyncio reactor"
 	@echo "make bench     the benchmark against Envoy"
 	@echo "make fuzz      bent bytes for some minutes: parsers against h11, a gateway over sockets; SEED=n, SECONDS=n"
 	@echo "make docs      writes the option reference from the declarations"
@@ -43,6 +44,10 @@ venv: .venv/.installed
 	$(PIP) install --quiet --editable '.[test,bench]'
 	@touch $@
 
+.venv/.installed-reactor-tests: .venv/.installed
+	$(PIP) install --quiet --editable '.[test,reactor-tests]'
+	@touch $@
+
 run: venv
 	$(BIN)/twistd -n --pidfile= gwproxy --config etc/gw.ini
 
@@ -61,6 +66,9 @@ coverage: venv
 	$(BIN)/coverage run -m pytest $(TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+reactor-tests: .venv/.installed-reactor-tests
+	$(BIN)/python -m tests.reactor_suites
 
 bench: .venv/.installed-bench
 	$(BIN)/python -m bench
