@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 TESTS ?=
+ON_ANY_REACTOR := tests/edge tests/flow tests/upstream tests/wire tests/third_party tests/test_eager.py tests/test_service.py
 BIN := .venv/bin
 # the warning says that the current folder holds the package too, which is the point
 PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip --disable-pip-version-check
@@ -51,7 +52,12 @@ venv: .venv/.installed
 run: venv
 	$(BIN)/twistd -n --pidfile= gwproxy --config etc/gw.ini
 
+# All tests on the uv reactor, at the end; before that, what meets a reactor on Twisted's own, and the uv reactor's judges.
 test: lint types
+ifeq ($(TESTS),)
+	$(BIN)/python -m pytest --reactor=default $(ON_ANY_REACTOR)
+	$(MAKE) --no-print-directory reactor-tests
+endif
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: venv
