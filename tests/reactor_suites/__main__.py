@@ -2,8 +2,8 @@
 
 Each group of suites runs in a process of its own for each reactor, two at a time. The known differences, listed in
 docs/reactor.md with their reasons, run apart from the others, which would be blamed for what those leave behind. What
-fails on uv only is tried once more, alone, before it counts. Exit status 1: a difference that is not listed, one that is
-listed and is none, or a process that did not come to its end.
+fails on uv only is tried once more, alone, before it counts. Exit status 1: a difference that is not listed, one that
+is listed and is none, or a process that did not come to its end.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ GROUPS = {
     "twisted.web": ["twisted.web.test"],
     "twisted.internet": modules(
         "twisted.internet.test",
-        "address base core defer_await endpoints error fdset filedescriptor inlinecb main newtls posixbase posixprocess "
-        "process protocol resolver sigchld socket stdio tcp threads time tls udp udp_internals unix",
+        "address base core defer_await endpoints error fdset filedescriptor inlinecb main newtls posixbase "
+        "posixprocess process protocol resolver sigchld socket stdio tcp threads time tls udp udp_internals unix",
     ),
     "treq": ["treq"],
 }

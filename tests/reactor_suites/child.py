@@ -21,7 +21,7 @@ from twisted.trial.runner import TestLoader, TestSuite, TrialRunner
 from tests.reactor_suites import under_test
 
 # How long a ReactorBuilder test waits for its reactor; trial's own limit is two minutes.
-_TEST_SECONDS = 20.0
+_TEST_SECONDS = 10.0
 # Of a traceback, whose end is what tells.
 _MOST_CHARACTERS = 3000
 
