@@ -52,6 +52,7 @@ def test_what_they_write_is_read_and_what_they_are_told_is_written() -> None:
 
 
 def test_one_that_ended_before_the_reactor_ran() -> None:
+    """Without pipes, whose end would tell."""
     assert (
         output("""
         class Child(ProcessProtocol):
@@ -59,7 +60,7 @@ def test_one_that_ended_before_the_reactor_ran() -> None:
                 print("ended")
                 reactor.stop()
 
-        child = reactor.spawnProcess(Child(), "/bin/sleep", ["sleep", "60"], env=os.environ)
+        child = reactor.spawnProcess(Child(), "/bin/sleep", ["sleep", "60"], env=os.environ, childFDs={})
         os.kill(child.pid, signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         reactor.run()

@@ -110,13 +110,16 @@ async def test_another_protocol_takes_over_while_bytes_are_held() -> None:
         await until(lambda: other.received == b"hello world")
 
 
+@pytest.mark.parametrize("write_first", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_a_write_that_fails_does_not_let_newer_bytes_pass_held_ones() -> None:
+async def test_a_write_that_fails_does_not_let_newer_bytes_pass_held_ones(write_first: bool) -> None:
     probe = Probe(connectionMade=pause)
     async with served(probe, first=b"hello ") as peer:
         await turns()
         peer.send(b"world")
         peer.reset()
+        if write_first:
+            probe.transport.write(b"x")
         probe.transport.resumeProducing()
         probe.transport.write(b"x")
         await until(lambda: probe.lost)

@@ -176,6 +176,18 @@ async def test_nothing_is_delivered_after_loseConnection_in_connectionMade() -> 
 
 
 @pytest_twisted.ensureDeferred
+async def test_nothing_is_delivered_after_loseConnection() -> None:
+    probe = Probe()
+    async with served(probe) as peer:
+        probe.transport.write(PLENTY)
+        probe.transport.loseConnection()
+        peer.send(b"late")
+        probe.transport.resumeProducing()
+        await turns()
+        assert probe.told == ["connectionMade"] and not probe.lost
+
+
+@pytest_twisted.ensureDeferred
 async def test_loseConnection_lets_what_was_written_leave() -> None:  # Twisted's name
     probe = Probe()
     async with served(probe) as peer:

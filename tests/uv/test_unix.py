@@ -176,13 +176,15 @@ async def test_a_close_waits_for_bytes_and_descriptors(descriptor: int, tmp_path
     async with served_unix(probe, tmp_path / "socket") as bare:
         peer = WithDescriptors(bare.socket)
         stream = probe.transport
+        stream.bufferSize = 32 << 20  # libuv would tell when a quarter of it is left
         stream.write(PLENTY)
+        stream.write(PLENTY[: 7 << 20])
         stream.sendFileDescriptor(descriptor)
         stream.write(b"x")
         stream.loseConnection()
         assert waiting_bytes(stream)
         assert await peer.ending() == "fin"
-        assert peer.received == PLENTY + b"x"
+        assert peer.received == PLENTY + PLENTY[: 7 << 20] + b"x"
         assert peer.read_and_close() == ["told"]
         await until(lambda: probe.lost)
     assert probe.lost_by(ConnectionDone)

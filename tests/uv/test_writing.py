@@ -286,6 +286,28 @@ async def test_a_close_waits_for_the_producer() -> None:
     assert producer.told == ["pause", "resume", "pause", "resume", "pause"]
 
 
+@pytest.mark.parametrize("last", [b"", b"the last"])
+@pytest_twisted.ensureDeferred
+async def test_a_close_waits_for_a_producer_that_takes_its_time(last: bytes) -> None:
+    """Resumed, it writes nothing for a while: that is no reason to close under it."""
+    probe = Probe()
+    async with served(probe) as peer:
+        producer = Told()
+        probe.transport.registerProducer(producer, True)
+        probe.transport.write(PLENTY)
+        probe.transport.loseConnection()
+        await peer.take_bytes(len(PLENTY))
+        await until(lambda: producer.told == ["pause", "resume"])
+        await turns()
+        assert not probe.lost
+        probe.transport.write(last)
+        probe.transport.unregisterProducer()
+        assert await peer.ending() == "fin"
+        assert peer.received == PLENTY + last
+        await until(lambda: probe.lost)
+    assert probe.lost_by(ConnectionDone)
+
+
 @pytest_twisted.ensureDeferred
 async def test_stopConsuming_ends_both() -> None:
     probe = Probe()
