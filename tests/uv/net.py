@@ -2,7 +2,8 @@
 socket in the test's hands.
 
 Every wait is bounded. What is sent over loopback is there when send() returns, so a few turns of the reactor are enough
-to say that something does not come.
+to say that something does not come. Bytes that come in the turn of connectionMade() are held for a while; a test that
+is not about that begins after it.
 """
 
 from __future__ import annotations
@@ -259,6 +260,7 @@ async def served(probe: Any, *, made: bool = True, first: bytes = b"") -> AsyncI
         try:
             if made:
                 await until(lambda: probe.made)
+                await turns(1)
             yield peer
         finally:
             await finish(probe, peer)
@@ -274,6 +276,7 @@ async def dialled(probe: Any) -> AsyncIterator[Peer]:
         peer = Peer(listener.accept()[0])
         try:
             await until(lambda: probe.made)
+            await turns(1)
             yield peer
         finally:
             await finish(probe, peer)
@@ -290,6 +293,7 @@ async def served_unix(probe: Any, path: Path | str, *, first: bytes = b"") -> As
         peer.send(first)
     try:
         await until(lambda: probe.made)
+        await turns(1)
         yield peer
     finally:
         await finish(probe, peer)
