@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.log import callWithContext
 from zope.interface import implementer
-
-_log = Logger(namespace="gwproxy.uv")
 
 
 @implementer(IPushProducer)
@@ -33,7 +30,7 @@ class ReadingHalf:
     _held: bytes | None = None
     _held_end = False
 
-    def _end(self, reason: Failure) -> None:
+    def _end_raised(self, method: str) -> None:
         raise NotImplementedError
 
     def logPrefix(self) -> str:
@@ -140,9 +137,7 @@ class ReadingHalf:
                 self._held_end = False
                 self.eof_received()
         except BaseException:
-            reason = Failure()
-            _log.failure("dataReceived() failed", reason)
-            self._end(reason)
+            self._end_raised("dataReceived()")
             return
         if not self._paused:  # nor may it have been lost or closed meanwhile
             self.resumeProducing()

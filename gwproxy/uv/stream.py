@@ -173,22 +173,18 @@ class Stream(ReadingHalf, WritingHalf):
         it is we who close."""
         if self.disconnected:
             return
-        raised = error is not None and error.__traceback__ is not None
+        raised = None
+        if error is not None and error.__traceback__ is not None:  # what the system said was never raised, and has none
+            raised = Failure(error, type(error), error.__traceback__)
         if error is None:
             if not self._aborted:
                 # closing alone ends nothing while another process has a copy of the descriptor
                 self._shut_down(socket.SHUT_RDWR)
-        elif not raised:
+        elif raised is None:
             self._drain()
         elif isinstance(error, OSError):  # of which uvloop tells nobody else
-            _log.failure("dataReceived() failed", Failure(error, type(error), error.__traceback__))
-        if self._reason is not None:
-            reason = self._reason
-        elif raised:
-            reason = Failure(error, type(error), error.__traceback__)  # type: ignore[union-attr]  # not None: raised
-        else:
-            reason = Failure(ConnectionDone() if error is None else ConnectionLost())
-        self._finish(reason)
+            _log.failure("dataReceived() failed", raised)
+        self._finish(self._reason or raised or Failure(ConnectionDone() if error is None else ConnectionLost()))
 
     def _drain(self) -> None:
         """The connection broke when something was sent. What the peer had said before is still there, and may be the
@@ -228,6 +224,12 @@ class Stream(ReadingHalf, WritingHalf):
             self._reason = reason
         if self._uv is not None:
             self._uv.abort()
+
+    def _end_raised(self, method: str) -> None:
+        """The same, in an except clause: for what the protocol, or the producer, has raised."""
+        reason = Failure()
+        _log.failure(f"{method} failed", reason)
+        self._end(reason)
 
     # ITransport
 
@@ -293,9 +295,7 @@ class Stream(ReadingHalf, WritingHalf):
         try:
             half_closeable.readConnectionLost()
         except BaseException:
-            failed = Failure()
-            _log.failure("readConnectionLost() failed", failed)
-            self._end(failed)
+            self._end_raised("readConnectionLost()")
 
     def writeConnectionLost(self, reason: Failure) -> None:
         """Part of the interface; nobody calls it."""

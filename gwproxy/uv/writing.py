@@ -12,7 +12,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _log = Logger(namespace="gwproxy.uv")
@@ -22,7 +21,6 @@ _log = Logger(namespace="gwproxy.uv")
 class WritingHalf:
     """What is written, and who writes it. `write` and the closing calls never call back into the protocol."""
 
-    connected: bool
     disconnected: bool
     disconnecting: bool
     protocol: Any
@@ -44,7 +42,7 @@ class WritingHalf:
     _write_closing = False
     _write_closed = False
 
-    def _end(self, reason: Failure) -> None:
+    def _end_raised(self, method: str) -> None:
         raise NotImplementedError
 
     # IConsumer
@@ -184,9 +182,7 @@ class WritingHalf:
             try:
                 producer.resumeProducing()
             except BaseException:
-                reason = Failure()
-                _log.failure("resumeProducing() failed", reason)
-                self._end(reason)
+                self._end_raised("resumeProducing()")
         elif self.disconnecting:
             self._uv.close()
         elif self._write_closing and not self._write_closed:
@@ -210,9 +206,7 @@ class WritingHalf:
         try:
             half_closeable.writeConnectionLost()
         except BaseException:
-            reason = Failure()
-            _log.failure("writeConnectionLost() failed", reason)
-            self._end(reason)
+            self._end_raised("writeConnectionLost()")
 
     def _shut_down(self, how: int) -> None:
         raise NotImplementedError
