@@ -1,6 +1,6 @@
 """`make reactor-tests`: Twisted's own suites and treq's on the uv reactor and on the stock asyncio reactor, compared.
 
-Each group of suites runs in a process of its own for each reactor, two at a time. The known differences, listed in
+Each group of suites runs in a process of its own for each reactor, three at a time. The known differences, listed in
 docs/reactor.md with their reasons, run apart from the others, which would be blamed for what those leave behind. What
 fails on uv only is tried once more, alone, before it counts. Exit status 1: a difference that is not listed, one that
 is listed and is none, or a process that did not come to its end.
@@ -64,7 +64,7 @@ class Result(NamedTuple):
 def main() -> int:
     began = time.monotonic()
     known = known_differences(PAGE.read_text())
-    with tempfile.TemporaryDirectory(prefix="gwsuites-") as scratch, ThreadPoolExecutor(2) as pool:
+    with tempfile.TemporaryDirectory(prefix="gwsuites-") as scratch, ThreadPoolExecutor(3) as pool:
         results = run_all(pool, Path(scratch), known)
     print(f"\n{'':18}{'':>7}   {'asyncio':^24}   {'uv':^24}   {'differences':^12}")
     print(

@@ -61,11 +61,12 @@ async def test_connections_are_kept(client: HTTPClient, scripted: ScriptedUpstre
 
 @pytest_twisted.ensureDeferred
 async def test_a_body_that_is_not_read_holds_its_connection(client: HTTPClient, scripted: ScriptedUpstream) -> None:
-    scripted.handler = respond(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"a" * 100_000)
+    size = 4 * MIB  # far more than one read takes
+    scripted.handler = respond(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"a" * size)
     first = await client.get(url(scripted), unbuffered=True)
     second = await client.get(url(scripted))
     assert [got.connection for got in scripted.requests] == [0, 1]
-    assert len(await second.content()) == len(await first.content()) == 100_000
+    assert len(await second.content()) == len(await first.content()) == size
 
 
 @pytest_twisted.ensureDeferred
