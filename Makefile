@@ -13,7 +13,7 @@ PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip --disa
 
 help:
 	@echo "make run       the gateway in the foreground, with etc/gw.ini"
-	@echo "make test      lint, types and all tests; TESTS='tests/http -k name' for some"
+	@echo "make test      lint, types, all tests and reactor-tests; TESTS='tests/http -k name' for some"
 	@echo "make lint      ruff: rules and format"
 	@echo "make types     mypy"
 	@echo "make coverage  all tests, with branch coverage"

@@ -31,7 +31,10 @@ def take_over(transport: Any, protocol: Protocol) -> Callable[[bytes], None]:
 
 
 def eager_writer(transport: Any) -> Callable[[bytes], None]:
-    """A `write` for this transport. Like any transport's, it never calls back into the protocol for what it sends."""
+    """A `write` for this transport. Like any transport's, it never calls back into the protocol for what it sends.
+
+    To be kept until connectionLost() and no longer: a stream's is uvloop's own, which logs what comes after the end.
+    """
     return _Eager(transport).write if isinstance(transport, Connection) else transport.write
 
 
@@ -94,6 +97,6 @@ def read_directly(transport: Any, protocol: Protocol) -> None:
 
 def read_no_more(transport: Any) -> None:
     """To be called when the connection is lost: else its transport and its protocol would keep each other alive until
-    the garbage collector finds them, and that looks seldom (see gwproxy.service)."""
+    the garbage collector finds them, and that looks seldom (see gwproxy.service). A stream lets go by itself."""
     if isinstance(transport, Connection):
         vars(transport).pop("doRead", None)

@@ -1,4 +1,7 @@
-"""What `twistd gwproxy` runs: its options, and the service made from them. Imports no reactor before twistd has one."""
+"""What `twistd gwproxy` runs: its options, the reactor that the configuration asks for, and the service.
+
+Installs a reactor only if twistd was told none, and imports none before.
+"""
 
 from __future__ import annotations
 

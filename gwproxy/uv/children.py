@@ -13,7 +13,7 @@ class ChildSignals:
     """Reaps child processes when the system tells that one has ended (SIGCHLD).
 
     Twisted lets the signal write into a pipe of its own by signal.set_wakeup_fd(). There is one such place in a process
-    and uvloop needs it while it runs; it runs the Python handlers of the signals that arrive there, so a handler does.
+    and uvloop needs it while it runs; it runs the Python handlers of the signals that arrive there, so this is one.
     """
 
     def __init__(self, call_soon: Callable[[Callable[[], object]], object]) -> None:
