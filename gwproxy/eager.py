@@ -95,6 +95,11 @@ def read_directly(transport: Any, protocol: Protocol) -> None:
     transport.doRead = doRead  # type: ignore[method-assign]  # one socket's, where a subclass would need a port of its own
 
 
+def write_nothing(data: bytes) -> None:
+    """The `write` of a connection that is lost: drops what is written, as transports do. The one that was taken over must
+    not be called any more: uvloop's complains."""
+
+
 def read_no_more(transport: Any) -> None:
     """To be called when the connection is lost: else its transport and its protocol would keep each other alive until
     the garbage collector finds them, and that looks seldom (see gwproxy.service). A stream lets go by itself."""

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gwproxy.eager import read_no_more, take_over
+from gwproxy.eager import read_no_more, take_over, write_nothing
 from gwproxy.edge.body import HELD, RequestBody
 from gwproxy.edge.farewell import HalfClosed, Linger
 from gwproxy.edge.patience import Patience
@@ -333,6 +333,7 @@ class EdgeChannel(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._state = CLOSED
+        self.write = write_nothing
         self._patience.end()
         self._stop_probing()
         self.listener.connection_lost(self)

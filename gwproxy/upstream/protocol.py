@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from gwproxy.config.model import UpstreamOptions
 from gwproxy.deadline import Deadline
-from gwproxy.eager import read_no_more, take_over
+from gwproxy.eager import read_no_more, take_over, write_nothing
 from gwproxy.errors import (
     BadResponse,
     ClientError,
@@ -116,6 +116,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
+        self._write = write_nothing
         self._deadline.cancel()
         read_no_more(self.transport)
         self._pool.lost(self)

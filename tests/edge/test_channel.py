@@ -360,3 +360,12 @@ def test_a_fin_does_not_make_a_broken_answer_an_end_in_order(stage: Stage) -> No
     stage.client.wire.deliver(FIN)
     stage.client << b"half"
     assert stage.client.was_reset
+
+
+def test_a_lost_connections_own_write_is_not_called_any_more(stage: Stage) -> None:
+    def closed(data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    stage.channel.write = closed
+    stage.client.resets()
+    stage.channel.write(b"late")
