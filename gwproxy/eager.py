@@ -96,8 +96,8 @@ def read_directly(transport: Any, protocol: Protocol) -> None:
 
 
 def write_nothing(data: bytes) -> None:
-    """The `write` of a connection that is lost: drops what is written, as transports do. The one that was taken over must
-    not be called any more: uvloop's complains."""
+    """The `write` of a connection that is lost: drops what is written, as transports do. The one that was taken over
+    must not be called any more: uvloop's complains."""
 
 
 def read_no_more(transport: Any) -> None:
