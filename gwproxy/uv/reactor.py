@@ -128,7 +128,11 @@ class UvReactor(AsyncioSelectorReactor):
             super().removeWriter(writer)
 
     def removeAll(self) -> Any:
-        waiting = [stream for stream in self.streams if stream.opening or stream.reading or stream.writing]
+        waiting = [
+            stream
+            for stream in self.streams
+            if stream.opening or stream.reading or stream.writing or stream.disconnecting
+        ]
         self.streams.clear()
         for stream in waiting:
             stream.pauseProducing()

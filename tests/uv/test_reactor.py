@@ -164,6 +164,28 @@ def test_connections_are_told_when_it_stops() -> None:
     )
 
 
+@pytest.mark.parametrize("how", ["(close(), reactor.stop())", "(reactor.stop(), close())"])
+def test_connections_that_are_being_closed_are_told_when_it_stops(how: str) -> None:
+    assert (
+        output(f"""
+        class Told(Protocol):
+            def connectionMade(self):
+                close = self.transport.loseConnection
+                reactor.callLater(0.01, lambda: {how})
+            def connectionLost(self, reason):
+                print(reason.type.__name__)
+
+        port = reactor.listenTCP(0, Factory.forProtocol(Told), interface="127.0.0.1")
+        client = socket.create_connection(("127.0.0.1", port.getHost().port))
+        client.settimeout(1)
+        reactor.run()
+        print(client.recv(1))
+        client.close()
+        """)
+        == "ConnectionLost\nb''\n"
+    )
+
+
 # Signals
 
 
