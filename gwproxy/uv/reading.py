@@ -19,6 +19,7 @@ class ReadingHalf:
     _uv: Any
     _loop: Any
     _protocol: Any
+    _reason: Failure | None
 
     #: Whether the peer has closed its direction.
     _read_closed = False
@@ -120,20 +121,23 @@ class ReadingHalf:
         self._held = data if self._held is None else self._held + data
         self._uv.pause_reading()
 
+    def _wants_nothing(self) -> bool:
+        return self._paused or self.disconnecting or self._reason is not None
+
     def _deliver_held(self) -> None:
         if self._uv is None:
             return
         if self._holding:
             self._holding = False
             self._choose_delivery()
-        if self._paused or self.disconnecting:
+        if self._wants_nothing():
             self._uv.pause_reading()
             return
         data, self._held = self._held, None
         try:
             if data is not None:
                 self.data_received(data)
-            if self._held_end and not self._paused:
+            if self._held_end and not self._wants_nothing():
                 self._held_end = False
                 self.eof_received()
         except BaseException:

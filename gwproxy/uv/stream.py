@@ -134,15 +134,17 @@ class Stream(ReadingHalf, WritingHalf):
         if opener is None:  # abandoned, or the reactor was stopped
             transport.abort()
             return
+        failed = None
         try:
             self._protocol = opener.build(self)
         except BaseException:
             failed = Failure()
             _log.failure("buildProtocol() failed", failed)
-            opener.failed(failed)
         if self._protocol is None:
             self._forget()
             transport.abort()
+            if failed is not None:
+                opener.failed(failed)
             return
         self.connected = True
         self._uv = transport
@@ -190,7 +192,7 @@ class Stream(ReadingHalf, WritingHalf):
         """The connection broke when something was sent. What the peer had said before is still there, and may be the
         answer that explains it."""
         self._deliver_held()
-        while not (self._paused or self._read_closed or self.disconnecting or self._reason):
+        while not (self._read_closed or self._wants_nothing()):
             try:
                 data = self.socket.recv(_READ_SIZE)
             except OSError:
@@ -199,7 +201,7 @@ class Stream(ReadingHalf, WritingHalf):
                 return
             try:
                 self.data_received(data)
-            except Exception:
+            except BaseException:
                 self._reason = Failure()
                 _log.failure("dataReceived() failed", self._reason)
 
@@ -343,7 +345,7 @@ class Stream(ReadingHalf, WritingHalf):
         return f"{self.sessionno},{getattr(self._peer, 'host', '')}"
 
     def __repr__(self) -> str:
-        if self.disconnected:
+        if self.disconnected or self.socket.fileno() < 0:
             return f"<{type(self).__name__} #{self.sessionno}, lost>"
         name = self.socket.getsockname()
         where = name[1] if isinstance(name, tuple) else name

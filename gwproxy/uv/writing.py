@@ -83,7 +83,8 @@ class WritingHalf:
         if self._uv is None:
             return
         if not streaming:
-            self.write = self._write_and_ask  # type: ignore[method-assign]  # see write()
+            if not self._write_closed:
+                self.write = self._write_and_ask  # type: ignore[method-assign]  # see write()
             self._set_limit()
             producer.resumeProducing()
             self._settle_soon()  # for what was written before: its leaving, too, asks for more
@@ -97,7 +98,8 @@ class WritingHalf:
         if self._uv is None:
             return
         if pulled:
-            self.write = self._uv.write  # type: ignore[method-assign]  # see write()
+            if not self._write_closed:
+                self.write = self._uv.write  # type: ignore[method-assign]  # see write()
             self._set_limit()
         if self.disconnecting or self._write_closing:
             self._settle_soon()
@@ -219,5 +221,5 @@ class WritingHalf:
             return
         try:
             producer.stopProducing()
-        except Exception:
+        except BaseException:
             _log.failure("stopProducing() failed")

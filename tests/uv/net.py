@@ -90,7 +90,7 @@ class Probe(Protocol):
         self.reason = reason
         self._tell("connectionLost", reason)
 
-    def lost_by(self, *kinds: type[Exception]) -> bool:
+    def lost_by(self, *kinds: type[BaseException]) -> bool:
         """Whether the connection has ended, once, and for one of these reasons."""
         return self.reason is not None and self.told.count("connectionLost") == 1 and bool(self.reason.check(*kinds))
 

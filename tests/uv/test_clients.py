@@ -156,6 +156,23 @@ async def test_a_factory_that_raises(listener: socket.socket, logged_errors: lis
     logged_errors.clear()
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_factory_that_raises_twice(listener: socket.socket, logged_errors: list[LogEvent]) -> None:
+    def raise_it(*args: object) -> None:
+        raise ZeroDivisionError
+
+    factory = Probes(build=raise_it)
+    factory.clientConnectionFailed = raise_it  # type: ignore[assignment, method-assign]
+    connect(factory, listener.getsockname()[1])
+    await until(lambda: len(logged_errors) == 2)
+    peer, _ = listener.accept()
+    await turns()
+    peer.setblocking(False)
+    assert peer.recv(1) == b""
+    peer.close()
+    logged_errors.clear()
+
+
 # Given up
 
 GIVE_UP = [lambda connector: connector.disconnect(), lambda connector: connector.stopConnecting()]

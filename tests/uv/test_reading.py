@@ -256,3 +256,30 @@ async def _play(steps: list[tuple[str, Any]], paused_first: bool, first: int) ->
         probe.pause(False)
         await until(lambda: "readConnectionLost" in probe.told)
         assert probe.received == sent and probe.told.count("readConnectionLost") == 1
+
+
+@pytest.mark.parametrize("first", [b"hello", b""])
+@pytest_twisted.ensureDeferred
+async def test_nothing_held_is_delivered_after_an_abort(first: bytes) -> None:
+    """Neither bytes nor, without any, the peer's end."""
+
+    def put_off(probe: Any) -> None:
+        global_reactor().callLater(0, probe.transport.abortConnection)
+
+    probe = HalfProbe(connectionMade=put_off)
+    async with served(probe, made=False, first=first) as peer:
+        if not first:
+            peer.half_close()
+        await until(lambda: probe.lost)
+    assert probe.told == ["connectionMade", "connectionLost"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_nothing_held_is_delivered_after_a_resume_and_an_abort() -> None:
+    probe = Probe(connectionMade=pause)
+    async with served(probe, first=b"hello"):
+        await turns()
+        probe.transport.resumeProducing()
+        probe.transport.abortConnection()
+        await until(lambda: probe.lost)
+    assert probe.told == ["connectionMade", "connectionLost"]

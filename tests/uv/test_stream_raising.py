@@ -20,17 +20,21 @@ class BrokenPart(OSError):
     """The same, of the kind that connections raise themselves."""
 
 
+class Interruption(BaseException):
+    """The same, of the kind that `except Exception` lets through."""
+
+
 KINDS = [Trouble, BrokenPart]
 
 
-def raiser(kind: type[Exception]) -> Any:
+def raiser(kind: type[BaseException]) -> Any:
     def raise_it(*args: object) -> None:
         raise kind("trouble")
 
     return raise_it
 
 
-def logged_once(logged_errors: list[LogEvent], kind: type[Exception]) -> None:
+def logged_once(logged_errors: list[LogEvent], kind: type[BaseException]) -> None:
     assert [event["log_failure"].type for event in logged_errors] == [kind]
     logged_errors.clear()
 
@@ -85,9 +89,11 @@ async def test_dataReceived_of_what_was_held(kind: type[Exception], logged_error
     assert probe.lost_by(kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, Interruption])
 @pytest_twisted.ensureDeferred
-async def test_dataReceived_of_what_came_before_a_reset(kind: type[Exception], logged_errors: list[LogEvent]) -> None:
+async def test_dataReceived_of_what_came_before_a_reset(
+    kind: type[BaseException], logged_errors: list[LogEvent]
+) -> None:
     probe = Probe(dataReceived=raiser(kind))
     async with served(probe) as peer:
         peer.send(b"hello")
@@ -187,9 +193,9 @@ async def test_resumeProducing_of_a_pull_producer(
     assert probe.lost_by(kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, Interruption])
 @pytest_twisted.ensureDeferred
-async def test_stopProducing(kind: type[Exception], logged_errors: list[LogEvent]) -> None:
+async def test_stopProducing(kind: type[BaseException], logged_errors: list[LogEvent]) -> None:
     probe = Probe()
     async with served(probe) as peer:
         probe.transport.registerProducer(Told(stop=raiser(kind)), True)

@@ -368,3 +368,19 @@ async def test_only_bytes_are_taken(data: Any) -> None:
         await peer.take_until(lambda: peer.received == b"still works")
     with pytest.raises(TypeError):
         probe.transport.write(data)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_pull_producer_that_comes_after_the_half_close_writes_to_nobody() -> None:
+    probe = HalfProbe()
+    async with served(probe) as peer:
+        stream = probe.transport
+        stream.loseWriteConnection()
+        await until(lambda: "writeConnectionLost" in probe.told)
+        stream.registerProducer(Told(resume=lambda: stream.write(b"x")), False)
+        stream.unregisterProducer()
+        stream.write(b"y")
+        peer.send(b"hello")
+        await until(lambda: probe.received == b"hello")
+        await turns()
+        assert not probe.lost
