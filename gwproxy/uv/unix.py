@@ -8,16 +8,20 @@ from typing import Any
 from twisted.internet import unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IFileDescriptorReceiver, IUNIXTransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gwproxy.uv.stream import Stream
 
+_log = Logger(namespace="gwproxy.uv")
+
 # What a stream that has been given back leads to Twisted's transport.
 _LED = (
     "write", "writeSequence", "sendFileDescriptor", "registerProducer", "unregisterProducer", "stopConsuming",
     "loseConnection", "loseWriteConnection", "abortConnection", "connectionLost", "pauseProducing", "resumeProducing",
-    "stopProducing", "startReading", "stopReading", "startTLS", "getHandle", "fileno",
+    "stopProducing", "startReading", "stopReading", "startTLS", "getHandle", "fileno", "getHost", "logPrefix",
+    "getTcpKeepAlive", "setTcpKeepAlive",
 )  # fmt: skip
 
 
@@ -82,8 +86,10 @@ class UnixStream(Stream):
         vars(self).update({name: getattr(transport, name) for name in _LED})
         if getattr(self._protocol, "transport", None) is self:
             self._protocol.transport = transport
-        if self._paused:
-            transport.stopReading()
+        transport.held, self._held = self._held, None
+        transport.stopReading()
+        if not self._paused:
+            transport.startReading()  # now that it knows
         producer, streaming = self.producer, self.streamingProducer
         if producer is not None:
             transport.registerProducer(producer, streaming)
@@ -123,9 +129,38 @@ class UnixClientStream(UnixStream):
 
 
 class _Transport(unix.Server):
-    """Twisted's own, which tells a connector as well."""
+    """Twisted's own, which tells a connector as well, and delivers first what libuv has read."""
 
     lost: Callable[[Failure], Any] | None = None
+    #: What libuv has read, and whether that is to be delivered now.
+    held: bytes | None = None
+    _reads = False
+
+    reactor: Any
+
+    def startReading(self) -> None:
+        self._reads = True
+        if self.held is None:
+            super().startReading()
+        else:
+            self.reactor.callLater(0, self._deliver_held)
+
+    def stopReading(self) -> None:
+        self._reads = False
+        super().stopReading()
+
+    def _deliver_held(self) -> None:
+        held = self.held
+        if held is None or not self._reads:
+            return
+        self.held = None
+        super().startReading()
+        try:
+            self.protocol.dataReceived(held)
+        except BaseException:
+            reason = Failure()
+            _log.failure("dataReceived() failed", reason)
+            self.connectionLost(reason)
 
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)

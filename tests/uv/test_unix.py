@@ -14,6 +14,7 @@ import pytest_twisted
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IFileDescriptorReceiver, IUNIXTransport
+from twisted.logger import LogEvent
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -270,3 +271,71 @@ async def test_who_receives_descriptors(descriptor: int, tmp_path: Path) -> None
     await until(lambda: server.lost and client.lost)
     await until(lambda: factory.told == ["buildProtocol", "clientConnectionLost"])
     await maybeDeferred(port.stopListening)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_what_was_read_before_a_descriptor_is_sent_is_not_lost(
+    paused: bool, descriptor: int, tmp_path: Path
+) -> None:
+    def send(probe: Any) -> None:
+        probe.transport.sendFileDescriptor(descriptor)
+        probe.transport.write(b"!")
+
+    def made(probe: Any) -> None:
+        if paused:
+            probe.transport.pauseProducing()
+        else:
+            global_reactor().callLater(0, send, probe)
+
+    probe = Probe(connectionMade=made)
+    async with served_unix(probe, tmp_path / "socket", first=b"hello ") as peer:
+        peer.send(b"world")
+        await turns()
+        if paused:
+            send(probe)
+            probe.transport.resumeProducing()
+            probe.transport.pauseProducing()
+            await turns()
+            assert not probe.received
+            probe.transport.resumeProducing()
+            assert not probe.received, "not from within"
+        await until(lambda: probe.received == b"hello world")
+        peer.half_close()
+        await until(lambda: probe.lost)
+    assert probe.lost_by(ConnectionDone)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_read_before_a_descriptor_is_sent_and_raises(
+    descriptor: int, tmp_path: Path, logged_errors: list[LogEvent]
+) -> None:
+    def send(probe: Any) -> None:
+        probe.transport.sendFileDescriptor(descriptor)
+        probe.transport.write(b"!")
+
+    def raise_it(probe: Any, data: bytes) -> None:
+        raise ZeroDivisionError
+
+    probe = Probe(connectionMade=lambda probe: global_reactor().callLater(0, send, probe), dataReceived=raise_it)
+    async with served_unix(probe, tmp_path / "socket", first=b"hello"):
+        await until(lambda: probe.lost)
+    assert probe.lost_by(ZeroDivisionError)
+    assert [event["log_failure"].type for event in logged_errors] == [ZeroDivisionError]
+    logged_errors.clear()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stream_that_has_sent_a_descriptor_can_still_be_asked(descriptor: int, tmp_path: Path) -> None:
+    probe = Probe()
+    async with served_unix(probe, tmp_path / "socket"):
+        stream = probe.transport
+        host = stream.getHost()
+        stream.sendFileDescriptor(descriptor)
+        stream.write(b"x")
+        await turns()
+        assert probe.transport is not stream
+        assert stream.getHost() == host
+        assert stream.logPrefix() == probe.transport.logPrefix()
+        assert stream.getTcpKeepAlive() is False
+        assert "UnixStream" in repr(stream)
