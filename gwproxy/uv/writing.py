@@ -168,12 +168,8 @@ class WritingHalf:
 
     def _settle(self) -> None:
         self._settling = False
-        if self._uv is None:
-            return
-        if not self._full:
+        if self._uv is not None and not self._full:  # else resume_writing() comes
             self._proceed()
-        elif self.disconnecting and self.producer is None:
-            self._uv.close()  # which lets the rest leave first
 
     def _proceed(self) -> None:
         """As twisted.internet.abstract.FileDescriptor.doWrite does when its buffer has become empty: who waits for that
