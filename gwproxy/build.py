@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred, execute
 
+from gwproxy.calls import Calls
 from gwproxy.config.addresses import ServerAddress
 from gwproxy.config.mistakes import ConfigMistake, Mistake
 from gwproxy.config.model import Config, RouteOptions, ServerHeader, UpstreamOptions
 from gwproxy.edge.pages import error_page
 from gwproxy.edge.site import Site
 from gwproxy.edge.static import static_action
-from gwproxy.filters.api import FilterContext
+from gwproxy.filters.api import FilterContext, Report, no_report
 from gwproxy.filters.chain import FilterChain
 from gwproxy.filters.registry import FilterType, filter_types
 from gwproxy.http.trusted import TrustedProxies
@@ -27,6 +30,9 @@ from gwproxy.routing.route import Route
 from gwproxy.routing.router import Router, find_ties
 from gwproxy.runtime.generation import Generation
 from gwproxy.runtime.keep import Keeper
+from gwproxy.runtime.meters import Meters
+from gwproxy.runtime.wall import wall_clock
+from gwproxy.store.redis import Store
 from gwproxy.upstream.agent import UpstreamAgent
 from gwproxy.upstream.client import UpstreamClient
 from gwproxy.upstream.dial import Dialer
@@ -51,6 +57,17 @@ class Gateway:
         self.agent.close()
 
 
+@attrs.frozen
+class Surroundings:
+    """What filters have of the process that they are in. Without any: a process in which nothing is sent or counted."""
+
+    meters: Meters = attrs.field(factory=Meters)
+    report: Report = no_report
+    wall: Callable[[], float] = wall_clock
+    calls: Calls = attrs.field(factory=Calls)
+    in_thread: Callable[..., Deferred[Any]] = execute
+
+
 class Builder:
     """Builds one configuration. Mistakes are collected, so that all are told at once."""
 
@@ -62,6 +79,7 @@ class Builder:
         observer: ExchangeObserver,
         builtin_ports: Mapping[str, int],
         types: Mapping[str, FilterType] | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self.mistakes: list[Mistake] = []
         self._config = config
@@ -70,6 +88,7 @@ class Builder:
         self._observer = observer
         self._builtin_ports = builtin_ports
         self._types = filter_types() if types is None else types
+        self._around = surroundings or Surroundings()
 
     def build(self, number: int = 1) -> Gateway:
         """The gateway; of no use if there are `mistakes`."""
@@ -105,10 +124,30 @@ class Builder:
         dialer = Dialer(address, self._reactor, options.connect_timeout, options.resolve_interval, self._builtin_ports)
         return Server(address, options, dialer, self._reactor)
 
+    def _stores(self) -> dict[str, Store]:
+        meters = self._around.meters
+        return {
+            name: self._keeper.keep(("store", options), partial(Store, options, self._reactor, meters))
+            for name, options in self._config.stores.items()
+        }
+
     def _filters(self) -> dict[str, object]:
         made: dict[str, object] = {}
+        around = self._around
+        shared = FilterContext(
+            name="",
+            reactor=self._reactor,
+            keep=self._keeper.keep,
+            meters=around.meters,
+            report=around.report,
+            wall=around.wall,
+            calls=around.calls,
+            stores=self._stores(),
+            state_dir=self._config.gateway.state_dir,
+            in_thread=around.in_thread,
+        )
         for name, section in self._config.filters.items():
-            context = FilterContext(name, self._reactor, self._keeper.keep)
+            context = attrs.evolve(shared, name=name)
             try:
                 made[name] = self._types[section.type].factory(section.options, context)
                 FilterChain([(name, made[name])])  # says what is wrong with it, whether or not a route uses it

@@ -11,12 +11,14 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import gwproxy
 from gwproxy.admin.site import admin_site
-from gwproxy.build import Builder, Gateway
+from gwproxy.build import Builder, Gateway, Surroundings
+from gwproxy.calls import Calls
 from gwproxy.config.mistakes import ConfigErrors
 from gwproxy.config.model import Config
 from gwproxy.edge.listener import Listener, listening_port
@@ -57,12 +59,21 @@ class GatewayService(Service):
         access, error, security = self._sinks
         self._error_log = ErrorLog(error, reactor)
         self._metrics = Metrics(gwproxy.__version__)
-        self._observer = Observer(
-            AccessLog(access, str(config.log.format)), self._metrics, SecurityLog(security), reactor
-        )
+        security_log = SecurityLog(security)
+        self._observer = Observer(AccessLog(access, str(config.log.format)), self._metrics, security_log, reactor)
         self._lag = LagProbe(reactor)
         self._builtins = BuiltinServices()
-        builder = Builder(config, reactor, Keeper(), self._observer, self._builtins.ports)
+        self._keeper = Keeper()
+        self._calls = Calls(reactor)
+        surroundings = Surroundings(
+            meters=self._metrics.meters,
+            report=security_log.event,
+            calls=self._calls,
+            in_thread=self._in_thread,
+        )
+        builder = Builder(
+            config, reactor, self._keeper, self._observer, self._builtins.ports, surroundings=surroundings
+        )
         self.gateway: Gateway = builder.build()
         if builder.mistakes:
             raise ConfigErrors(builder.mistakes)
@@ -130,6 +141,7 @@ class GatewayService(Service):
         for sink in self._sinks:
             sink.start()
         self._lag.start()
+        self._reactor.callWhenRunning(self._keeper.start)
         self._reactor.callWhenRunning(self._running)
         self._not_ready = []
         _log.info(
@@ -155,6 +167,9 @@ class GatewayService(Service):
         prefixes = [route.options.path.value for route in self.gateway.routes if route.options.path.kind == "prefix"]
         path = next((prefix for prefix in prefixes if prefix != "/"), "/")
         return f"curl -i http://127.0.0.1:{port}{path}" if port else "gwproxy explain"
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
 
     def _reopen_logs(self) -> None:
         self._observer.flush()
@@ -208,6 +223,8 @@ class GatewayService(Service):
 
     def _end(self) -> None:
         self.gateway.close()
+        self._keeper.stop()
+        self._calls.stop()
         self._builtins.stop()
         self._lag.stop()
         self._observer.close()

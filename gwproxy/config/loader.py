@@ -27,14 +27,20 @@ from gwproxy.config.model import (
     UpstreamOptions,
 )
 from gwproxy.config.options import Option, declared_options, later_options
+from gwproxy.config.stores import StoreOptions
 
 # Kinds of section that stand once and without a name, and those that stand as often as wanted, each with its name.
 SINGLE: Final[Mapping[str, type]] = {"gateway": GatewayOptions, "admin": AdminOptions, "log": LogOptions}
-NAMED: Final[Mapping[str, type]] = {"listen": ListenOptions, "upstream": UpstreamOptions, "route": RouteOptions}
+NAMED: Final[Mapping[str, type]] = {
+    "listen": ListenOptions,
+    "upstream": UpstreamOptions,
+    "route": RouteOptions,
+    "store": StoreOptions,
+}
 FILTER: Final = "filter"
 
 KINDS: Final = (*SINGLE, *NAMED, FILTER)
-LATER_KINDS: Final = {"tls": "TLS is not in this version yet", "store": "stores are not in this version yet"}
+LATER_KINDS: Final = {"tls": "TLS is not in this version yet"}
 
 _LONGEST_ECHO: Final = 80
 
@@ -111,6 +117,7 @@ class _Loading:
             upstreams=built["upstream"],
             routes=built["route"],
             filters=built[FILTER],
+            stores=built["store"],
             places=self._places,
             hidden=self._hidden,
         )

@@ -17,6 +17,7 @@ from gwproxy.config.addresses import ServerAddress
 from gwproxy.config.mistakes import BadValue, ConfigMistake, Mistake, Place
 from gwproxy.config.options import option
 from gwproxy.config.routes import PathPattern, PatternKind, Redirect, Respond
+from gwproxy.config.stores import StoreOptions
 from gwproxy.config.values import Network
 
 _NO_TLS: Final = "TLS is not in this version yet"
@@ -100,6 +101,11 @@ class GatewayOptions:
         default="gwproxy",
         doc="The gateway's name in Via headers, by which it also knows requests that went in a circle. "
         "Gateways that stand one behind the other need different names.",
+    )
+    state_dir: Path | None = option(
+        values.directory,
+        default=None,
+        doc="A folder for what is worth keeping over a restart, such as the last good keys of an identity provider.",
     )
 
 
@@ -377,6 +383,7 @@ class Config:
     upstreams: Mapping[str, UpstreamOptions] = attrs.field(factory=dict)
     routes: Mapping[str, RouteOptions] = attrs.field(factory=dict)
     filters: Mapping[str, FilterSection] = attrs.field(factory=dict)
+    stores: Mapping[str, StoreOptions] = attrs.field(factory=dict)
     places: Mapping[PlaceKey, Place] = attrs.field(factory=dict, repr=False)
     # What to show instead of values that must not be shown: the text of the file, with its ${...}.
     hidden: Mapping[PlaceKey, str] = attrs.field(factory=dict, repr=False)

@@ -38,6 +38,7 @@ def error_page(exchange: Exchange, reply: Reply) -> tuple[bytes, bytes]:
         return b"text/html; charset=utf-8", page.encode()
     problem = {"type": "about:blank", "status": status, "title": title, "reason": reason}
     problem["request_id"] = exchange.request_id
+    problem |= reply.more
     return b"application/problem+json", json.dumps(problem).encode() + b"\n"
 
 

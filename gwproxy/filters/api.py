@@ -16,13 +16,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from zope.interface import Attribute, Interface
 
+from gwproxy.calls import Calls
+from gwproxy.config.mistakes import ConfigMistake, did_you_mean
 from gwproxy.errors import Reason
+from gwproxy.runtime.meters import Meters
+from gwproxy.runtime.wall import wall_clock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from twisted.internet.interfaces import IReactorTime
+
+    from gwproxy.store.redis import Store
 
 Header = tuple[bytes, bytes]
 
@@ -38,6 +46,8 @@ class Reply:
     reason: Reason = Reason.FILTER
     # What the error page says under `reason`, from the filter's own closed list ("token_expired"); the log has it too.
     detail: str = ""
+    # More members of that page's problem+json: `pointer`, say, to what is wrong in a body.
+    more: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -94,8 +104,20 @@ class Exchange(Protocol):
     trace_id: str  # 32 hex digits
     started: float  # the reactor's seconds, when the head was complete
 
+    # the body, before any of it is read
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the request body; None if it comes in chunks, or there is none."""
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request body is to come."""
+
     # what one filter leaves for others
     principal: Principal | None  # written by authentication filters
+
+    # which filter answered; written by the chain, and by Decisions.deny()
+    filter_name: str | None
 
     # the attempt: set while `on_attempt` runs
     outgoing: Outgoing
@@ -114,6 +136,15 @@ class Exchange(Protocol):
 
     def add_body_transform(self, transform: BodyTransform) -> None:
         """In `on_response` only: send the body through `transform`. The length becomes unknown."""
+
+    def read_body(self, limit: int) -> Deferred[bytes]:
+        """In `on_request` only: the whole request body, held in memory and passed on byte for byte afterwards. Fails
+        with BodyTooLarge when it has more than `limit` bytes, or more than the route's max_body. A client that is slow
+        or goes away ends the exchange, and cancels the Deferred, by itself."""
+
+    def limit_body(self, limit: int, exceeded: Callable[[Exchange], Verdict]) -> None:
+        """In `on_request` only: calls `exceeded` once, when more than `limit` bytes of the body have come; the Reply
+        that it gives is the answer, None lets the body pass."""
 
 
 # What on_request may give: None goes on, a Reply answers now, an awaitable of either waits.
@@ -149,20 +180,70 @@ class IDoneFilter(Interface):
         """Called exactly once when the exchange is over, if `on_request` of this filter ran (or it has none)."""
 
 
+class Report(Protocol):
+    """Who is told of denials: the security log."""
+
+    def __call__(self, exchange: Exchange, event: str, *, filter: str, reason: str, mode: str) -> None:
+        """`filter` denied, or would have (`mode` shadow), for `reason`."""
+
+
+def no_report(exchange: Exchange, event: str, *, filter: str, reason: str, mode: str) -> None:
+    """For configurations that are only checked."""
+
+
 @attrs.frozen
 class FilterContext:
     """What a filter's factory gets besides its options: everything else of the gateway that it may use."""
 
     name: str  # the filter's own name, from [filter:NAME]
     reactor: IReactorTime
-    # keep(key, make): state that outlives a reload. The key holds everything that its meaning depends on.
+    # keep(key, make): state that outlives a reload. The key holds everything that its meaning depends on. What has
+    # start() and stop() is started when the gateway serves (gwproxy.runtime.keep.Worker).
     keep: Callable[[tuple[object, ...], Callable[[], Any]], Any]
+    # What Decisions need, and metrics of a filter's own.
+    meters: Meters = attrs.field(factory=Meters)
+    report: Report = no_report
+    # Seconds since 1970, for what is dated by others: tokens, keys. Durations are the reactor's.
+    wall: Callable[[], float] = wall_clock
+    # HTTP calls of the gateway's own.
+    calls: Calls = attrs.field(factory=Calls)
+    # The [store:NAME] sections, by name.
+    stores: Mapping[str, Store] = attrs.field(factory=dict)
+    # Where state may outlive a restart; None: nowhere.
+    state_dir: Path | None = None
+    # in_thread(function, *arguments): a Deferred of what it returns, from a thread.
+    in_thread: Callable[..., Deferred[Any]] = execute
+
+    def store(self, name: str) -> Store:
+        """A [store:NAME]. Raises ConfigMistake for one that there is not."""
+        try:
+            return self.stores[name]
+        except KeyError:
+            near = did_you_mean(name, self.stores)
+            raise ConfigMistake(f"there is no such [store:NAME]{near}", "store") from None
+
+
+@attrs.frozen
+class Traits:
+    """What a filter means for the others of its chain: load-time warnings are made of it (`filters/order.py`)."""
+
+    identifies: bool = False  # sets exchange.principal
+    costly: bool = False  # deciding takes cryptography or a call
+    cheap_guard: bool = False  # keeps much out for little: belongs ahead of what is costly
+    needs_principal: bool = False  # does nothing good before one is set
+    cors: bool = False  # answers preflights, which have no credentials
+    checks_origin: bool = False
+    credentials_from_cookie: bool = False
+    vouches_for: tuple[bytes, ...] = ()  # request fields that it removes and sets
+    removes: tuple[bytes, ...] = ()  # request fields that it takes away from clients
 
 
 class IFilterType(Interface):
     """What an entry point in group `gwproxy.filters` names: usually a module with these two attributes."""
 
     Options = Attribute("A frozen attrs class; each option declared by gwproxy.config.options.option().")
+    # May be missing:
+    traits = Attribute("A function of the options that gives Traits.")
 
     def factory(options, context):  # type: ignore[no-untyped-def]
         """An object that provides one or more of the hooks. ConfigMistake for options that do not fit together."""

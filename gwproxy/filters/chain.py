@@ -39,11 +39,10 @@ _log = Logger(namespace="gwproxy.filters")
 
 
 class ChainedExchange(Exchange, Protocol):
-    """What a chain needs of an exchange besides what filters see. They begin as 0, 0 and None."""
+    """What a chain needs of an exchange besides what filters see. Both begin as 0, and `filter_name` as None."""
 
     filter_depth: int
     filters_entered: int
-    filter_name: str | None
 
 
 RequestHook = Callable[[ChainedExchange], Verdict | Waiting]
@@ -70,6 +69,7 @@ class FilterChain:
         "_done",
         "_request",
         "_response",
+        "answers_preflight",
         "empty",
         "has_attempt",
         "has_done",
@@ -97,6 +97,7 @@ class FilterChain:
         self._response = tuple(response)
         self._done = tuple(done)
         self.empty = not filters
+        self.answers_preflight = any(getattr(each, "answers_preflight", False) for _, each in filters)
         self.has_attempt = bool(attempt)
         self.has_response = bool(response)
         self.has_done = bool(done)

@@ -18,7 +18,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from gwproxy.config.mistakes import ConfigMistake
-from gwproxy.filters.api import FilterContext
+from gwproxy.filters.api import FilterContext, Traits
 
 GROUP: Final = "gwproxy.filters"
 
@@ -37,6 +37,8 @@ class FilterType:
     factory: Factory
     # Why it cannot be used; empty: it can. Then `options_class` and `factory` do nothing but say so.
     problem: str = ""
+    # What a filter with these options means for the others of its chain.
+    traits: Callable[[Any], Traits] = lambda options: Traits()
 
 
 def filter_types(found: Iterable[EntryPoint] | None = None) -> dict[str, FilterType]:
@@ -63,7 +65,10 @@ def _load(name: str, entries: list[EntryPoint]) -> FilterType:
         return _unusable(name, owners, f"{entries[0].value} of {owners} has no attrs class Options")
     if not callable(factory):
         return _unusable(name, owners, f"{entries[0].value} of {owners} has no function factory")
-    return FilterType(name, owners, options_class, factory)
+    traits = getattr(loaded, "traits", None)
+    if traits is None:
+        return FilterType(name, owners, options_class, factory)
+    return FilterType(name, owners, options_class, factory, traits=traits)
 
 
 def _owner(entry: EntryPoint) -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 
-from gwproxy.observe.dates import Stamp, combined_date, wall_clock
+from gwproxy.observe.dates import Stamp, combined_date
 from gwproxy.observe.finished import FinishedExchange, logged_reason
 from gwproxy.observe.masking import mask_target
 from gwproxy.observe.sink import LogSink
+from gwproxy.runtime.wall import wall_clock
 
 FIELDS = (
     "ts",

@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 
 from gwproxy.observe.finished import FinishedExchange
 from gwproxy.observe.traffic import Traffic
+from gwproxy.runtime.meters import Meters
 
 _OPENMETRICS = "application/openmetrics-text"
 _EOF = b"# EOF\n"
@@ -84,7 +85,8 @@ class Metrics:
         """`version`: the gateway's own."""
         self._version = version
         self._traffic = Traffic()
-        self._decisions: dict[tuple[str, ...], float] = {}
+        # What filters and others count by themselves.
+        self.meters = Meters()
         self._upstreams: Callable[[], Iterable[UpstreamState]] = tuple
         self._listeners: Callable[[], Iterable[ListenerState]] = tuple
         self._logs: Callable[[], Iterable[LogState]] = tuple
@@ -97,12 +99,6 @@ class Metrics:
         self._registry.register(self)
         # Counts one finished exchange. Bound here: it is called for each.
         self.observe: Callable[[FinishedExchange], None] = self._traffic.observe
-
-    def filter_decision(self, name: str, decision: str, mode: str) -> None:
-        """Count that filter `name`, in `mode` (enforce, shadow), came to `decision` (allow, deny, or another of its own
-        closed list)."""
-        key = (name, decision, mode)
-        self._decisions[key] = self._decisions.get(key, 0) + 1
 
     def watch_upstreams(self, upstreams: Callable[[], Iterable[UpstreamState]]) -> None:
         """Read the state of upstreams and their servers from there. The last call counts, here and below."""
@@ -145,12 +141,10 @@ class Metrics:
             ("reason",),
             {(reason,): count for reason, count in self._traffic.bad_requests.items()},
         )
-        yield _counter(
-            "gateway_filter_decisions",
-            "Decisions of filters.",
-            ("filter", "decision", "mode"),
-            self._decisions,
-        )
+        for family in self.meters.families():
+            write = _counter if family.kind == "counter" else _gauge
+            values = {labels: read() for labels, read in family.series.items()}
+            yield write(f"gateway_{family.name}", family.doc, family.label_names, values)
         yield _gauge(
             "gateway_connections",
             "Open client connections.",

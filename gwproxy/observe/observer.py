@@ -12,10 +12,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from gwproxy.observe.access import AccessLog
-from gwproxy.observe.dates import wall_clock
 from gwproxy.observe.finished import FinishedExchange
 from gwproxy.observe.metrics import Metrics
 from gwproxy.observe.security import SecurityLog
+from gwproxy.runtime.wall import wall_clock
 
 _log = Logger()
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Protocol
 
-from gwproxy.observe.dates import Stamp, wall_clock
+from gwproxy.observe.dates import Stamp
 from gwproxy.observe.finished import CLIENT_FAULTS, FinishedExchange
 from gwproxy.observe.sink import LogSink
+from gwproxy.runtime.wall import wall_clock
 
 FIELDS = ("ts", "id", "client", "event", "filter", "reason", "route", "mode")
 
@@ -19,6 +21,17 @@ BAD_REQUEST = "bad_request"
 
 _MAX_WORD = 256
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class LoggedExchange(Protocol):
+    """What a security event says of an exchange, which may be going on still."""
+
+    @property
+    def client_ip(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def route_name(self) -> str: ...
 
 
 class SecurityLog:
@@ -32,7 +45,7 @@ class SecurityLog:
 
     def event(
         self,
-        exchange: FinishedExchange | None,
+        exchange: LoggedExchange | None,
         event: str,
         *,
         reason: str,
@@ -42,7 +55,6 @@ class SecurityLog:
     ) -> None:
         """Log that `event` (auth_failed, forbidden, rate_limited, ip_denied, ...) happened, for `reason`, in `mode`
         (enforce, shadow). Without an exchange (a refused handshake, say) `client` says whose address it was."""
-        route = None if exchange is None else exchange.route
         line = _encode(
             {
                 "ts": self._stamp(self._wall()),
@@ -51,7 +63,7 @@ class SecurityLog:
                 "event": event,
                 "filter": filter,
                 "reason": reason[:_MAX_WORD],
-                "route": None if route is None else route.name,
+                "route": None if exchange is None else exchange.route_name or None,
                 "mode": mode,
             }
         )

@@ -7,18 +7,21 @@ once.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from gwproxy.errors import ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
+from gwproxy.errors import BodyTooLarge, ClientGone, GatewayError, InternalError, Reason, RouteTimeout, Source
 from gwproxy.filters.api import BodyTransform, Reply, Verdict
 from gwproxy.filters.chain import FilterChain
-from gwproxy.http.headers import Headers
+from gwproxy.http.headers import Headers, get
 from gwproxy.http.response import BODILESS
-from gwproxy.http.writing import chunk, last_chunk
+from gwproxy.http.writing import CONTINUE, chunk, last_chunk
+from gwproxy.proxy.buffered import BodyLimit, BufferedBody
 from gwproxy.proxy.downstream import Downstream, Request
 from gwproxy.proxy.facts import ExchangeFacts
 from gwproxy.proxy.head import response_head
@@ -90,6 +93,42 @@ class Exchange(ExchangeFacts):
             self._transforms = []
         self._transforms.append(transform)
 
+    def read_body(self, limit: int) -> Deferred[bytes]:
+        """In `on_request` only: the whole request body. Fails with BodyTooLarge beyond `limit` bytes, or max_body."""
+        if self.buffered is not None:
+            return defer.succeed(self.buffered.data)
+        route = self.route
+        assert route is not None
+        if not self.has_body:
+            return defer.succeed(b"")
+        most = min(limit, route.options.max_body or limit)
+        if self.content_length is not None and self.content_length > most:
+            return defer.fail(BodyTooLarge())
+        if self.head.expects_continue and not self.downstream.body_complete():
+            self.informational(CONTINUE[:-2], b"")
+        body = self.buffered = BufferedBody(most)
+        self.downstream.start_body(body)
+        return body.whole
+
+    def limit_body(self, limit: int, exceeded: Callable[[Any], Verdict]) -> None:
+        """In `on_request` only: calls `exceeded` when more than `limit` bytes of the request body have come."""
+        limits = [*(self.body_limits or ()), BodyLimit(limit, exceeded)]
+        self.body_limits = sorted(limits, key=lambda each: each.limit)
+
+    def over_limit(self) -> bool:
+        """The request body has grown: asks who set a bound that it now is over. True: it ended with their answer."""
+        limits = self.body_limits
+        while limits and self.bytes_in > limits[0].limit:
+            verdict = limits.pop(0).exceeded(self)
+            if verdict is not None:
+                if self._state == COMMITTED:
+                    self.fail(BodyTooLarge())
+                else:
+                    self._drop_work()
+                    self.reply(verdict)
+                return True
+        return False
+
     # From the head to the action
 
     def start(self) -> None:
@@ -160,7 +199,7 @@ class Exchange(ExchangeFacts):
             content_type, body = self.settings.error_page(self, reply)
         else:
             content_type = reply.content_type
-        if body:
+        if body and get(headers, b"content-type") is None:
             headers.append((b"Content-Type", content_type))
         self.commit(reply.status, b"", headers, len(body), len(body))
         if self._state != COMMITTED:

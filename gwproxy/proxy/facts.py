@@ -8,6 +8,7 @@ from gwproxy.errors import Reason
 from gwproxy.filters.api import Outgoing, Principal
 from gwproxy.http.forwarded import Prior
 from gwproxy.http.headers import Headers, get
+from gwproxy.proxy.buffered import BodyLimit, BufferedBody
 from gwproxy.proxy.downstream import Downstream, Request
 from gwproxy.proxy.identity import identify
 from gwproxy.proxy.settings import ProxySettings
@@ -20,6 +21,8 @@ class ExchangeFacts:
     """The attributes of an exchange, which say nothing of how it goes on: that is `Exchange`'s."""
 
     __slots__ = (
+        "body_limits",
+        "buffered",
         "bytes_in",
         "bytes_out",
         "client_ip",
@@ -85,6 +88,9 @@ class ExchangeFacts:
             self.prior = Prior(head.forwarding)
             self.client_ip = self.prior.client(self.peer_ip, settings.trusted)
         self.principal: Principal | None = None
+        # What filters want of the request body: bounds, the least first, and all of it in memory.
+        self.body_limits: list[BodyLimit] | None = None
+        self.buffered: BufferedBody | None = None
 
         self.status = 0
         self.from_upstream = False
@@ -106,6 +112,16 @@ class ExchangeFacts:
     def route_name(self) -> str:
         """The name of the matched route, or nothing."""
         return "" if self.route is None else self.route.name
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the request body, if the client said."""
+        return self.head.content_length
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request body is to come."""
+        return self.head.chunked or bool(self.head.content_length)
 
     @property
     def authority(self) -> bytes | None:

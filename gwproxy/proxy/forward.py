@@ -19,6 +19,7 @@ from gwproxy.http.headers import Headers, allowed_trailers, list_items, trailer_
 from gwproxy.http.response import ResponseHead
 from gwproxy.http.target import has_encoded_slash, rewrite_path
 from gwproxy.http.writing import CONTINUE, fields, status_line
+from gwproxy.proxy.buffered import BufferedBody
 from gwproxy.proxy.outgoing import hop_lines
 from gwproxy.upstream.client import UpstreamClient
 from gwproxy.upstream.protocol import UpstreamConnection
@@ -200,7 +201,10 @@ class Attempt:
             return
         if head.chunked or head.content_length:
             self._body_started = True
-            exchange.downstream.start_body(self)
+            if exchange.buffered is None:
+                exchange.downstream.start_body(self)
+            else:
+                self._send_held(exchange.buffered)
             connection.flush()
 
     def connection_failed(self, error: GatewayError) -> None:
@@ -220,8 +224,15 @@ class Attempt:
         if limit and exchange.bytes_in > limit:
             exchange.fail(BodyTooLarge())
             return
+        if exchange.body_limits is not None and exchange.over_limit():
+            return
         assert self._connection is not None
         self._connection.send_body(data)
+
+    def _send_held(self, body: BufferedBody) -> None:
+        """A body that a filter has read, and which is whole."""
+        self.body_data(body.data)
+        self.body_end(body.trailers)
 
     def body_end(self, trailers: Headers) -> None:
         """The request body is whole."""

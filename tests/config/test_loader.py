@@ -209,7 +209,7 @@ path = /y
         "gw.ini:5: [listen:a] endpoint is missing",
         "gw.ini:6: [listen:a] there is no option endpiont; did you mean 'endpoint'?",
         "gw.ini:7: [listen:a] tls: TLS is not in this version yet",
-        "gw.ini:8: [store:s] stores are not in this version yet",
+        "gw.ini:8: [store:s] url is missing",
         "gw.ini:10: [upstream:users] servers = 'https://b': https:// servers are not in this version yet",
         "gw.ini:10: [upstream:users] servers = 'ftp://c': must be http://HOST:PORT, unix:PATH or builtin:echo",
         "gw.ini:11: [upstream:users] balance = 'rnd_robin': must be round_robin or least_active; "

@@ -50,6 +50,10 @@ class Finished:
     trace_id: str = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers: dict[bytes, bytes] = attrs.field(factory=lambda: {b"user-agent": b"curl/8.1"})
 
+    @property
+    def route_name(self) -> str:
+        return "" if self.route is None else self.route.name
+
     def header(self, name: bytes) -> bytes | None:
         return self.headers.get(name)
 

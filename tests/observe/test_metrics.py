@@ -55,8 +55,10 @@ def busy(finished: Callable[..., Any], route: Callable[[str, str], Any]) -> Metr
     metrics.observe(finished())
     metrics.observe(finished(method=b"BREW", status=418, route=route("r", '~ ^/a\\d+"$')))
     metrics.observe(finished(status=400, reason=Reason.BAD_HOST, route=None, upstream_name=None, upstream_seconds=None))
-    metrics.filter_decision("per-ip", "deny", "shadow")
-    metrics.filter_decision("per-ip", "deny", "shadow")
+    denied = metrics.meters.counter(
+        "filter_decisions", "Decisions of filters.", filter="per-ip", decision="deny", mode="shadow"
+    )
+    denied.value += 2
     servers = (
         Server("127.0.0.1:9001", 4, 3, 5, True, {"ok": 7, "connect_failed": 1}),
         Server("unix:/run/u.sock", 0, 0, 0, False, {}),

@@ -13,7 +13,7 @@ def test_what_is_kept_is_made_once_for_its_key() -> None:
     assert keeper.keep(("limit", "a", 5), object) is first
     assert keeper.keep(("limit", "a", 6), object) is not first
     assert keeper.keep(("limit", "b", 5), object) is not first
-    assert repr(keeper) == "<Keeper 3 kept>"
+    assert repr(keeper) == "<Keeper 3 kept, 0 at work>"
 
 
 def test_even_nothing_is_kept() -> None:
@@ -45,3 +45,33 @@ def test_a_key_error_of_the_maker_is_its_own() -> None:
 
 def test_each_keeper_keeps_its_own() -> None:
     assert Keeper().keep(("key",), object) is not Keeper().keep(("key",), object)
+
+
+class Job:
+    def __init__(self, told: list[str], name: str) -> None:
+        self.told = told
+        self.name = name
+
+    def start(self) -> None:
+        self.told.append(f"start {self.name}")
+
+    def stop(self) -> None:
+        self.told.append(f"stop {self.name}")
+
+
+def test_what_works_by_itself_rests_until_the_gateway_serves() -> None:
+    keeper = Keeper()
+    told: list[str] = []
+    keeper.keep(("a",), lambda: Job(told, "a"))
+    keeper.keep(("passive",), dict)
+    assert told == []
+    keeper.start()
+    keeper.keep(("b",), lambda: Job(told, "b"))
+    keeper.keep(("a",), lambda: Job(told, "never"))
+    assert told == ["start a"]
+    keeper.start()
+    assert told == ["start a", "start b"]
+    assert repr(keeper) == "<Keeper 3 kept, 2 at work>"
+    keeper.stop()
+    keeper.stop()
+    assert told == ["start a", "start b", "stop b", "stop a"]

@@ -1,117 +1,18 @@
-"""For authors of filters: an exchange without sockets, and a harness that plays it through filters.
-
-    def test_a_version_that_does_not_exist_is_refused():
-        versions = build_filter("api_version", {"versions": "1, 2"})
-        played = run_filter(versions, FakeExchange(headers=[(b"API-Version", b"3")]))
-        assert played.status == 400
-
-The filters run in the gateway's own chain, so that order, replies and waiting are the real ones. What lies around the
-chain is played: there is one attempt after another with nothing on the wire, and error pages have no body.
-"""
+"""Plays exchanges through filters, in the gateway's own chain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from gwproxy.config.options import declared_options
-from gwproxy.filters.api import BodyTransform, FilterContext, Header, Outgoing, Principal, Reply, Verdict
+from gwproxy.filters.api import BodyTransform, Header, Outgoing, Reply, Verdict
 from gwproxy.filters.chain import FilterChain
-from gwproxy.filters.registry import filter_types
 from gwproxy.http import headers as fields
-from gwproxy.http.headers import Kind
-from gwproxy.http.target import parse_target
-
-
-class FakeExchange:
-    """A request as filters see it, made from what a test cares about; the rest has ordinary values.
-
-    `target` is judged as at the edge: raises BadTarget for one that no filter would ever see. Of `headers` a filter
-    gets what it gets in the gateway: no Host (but `header()` knows it), nothing that frames the message or ends at this
-    hop, and nothing that the gateway writes itself, such as X-Forwarded-For.
-    """
-
-    __slots__ = (
-        "_host_field",
-        "body_transforms",
-        "client_ip",
-        "filter_depth",
-        "filter_name",
-        "filters_entered",
-        "from_upstream",
-        "headers",
-        "host",
-        "method",
-        "outgoing",
-        "path",
-        "peer_ip",
-        "principal",
-        "query",
-        "request_id",
-        "response_headers",
-        "route_name",
-        "scheme",
-        "started",
-        "status",
-        "target",
-        "trace_id",
-    )
-
-    def __init__(
-        self,
-        method: bytes = b"GET",
-        target: bytes = b"/",
-        headers: Iterable[Header] = (),
-        *,
-        scheme: bytes = b"http",
-        host: bytes = b"example.com",
-        peer_ip: str = "192.0.2.1",
-        client_ip: str | None = None,
-        route_name: str = "test",
-        principal: Principal | None = None,
-        request_id: str = "0123456789abcdef",
-        trace_id: str = "0af7651916cd43dd8448eb211c80319c",
-        started: float = 0.0,
-    ) -> None:
-        parsed = parse_target(method, target)
-        self.method = method
-        self.target = target
-        self.path = parsed.path
-        self.query = parsed.query
-        received = list(headers)
-        self.headers = _end_to_end(received)
-        self.scheme = scheme
-        self.host = host
-        self._host_field = fields.get(received, b"host") or host
-        self.peer_ip = peer_ip
-        self.client_ip = peer_ip if client_ip is None else client_ip
-        self.route_name = route_name
-        self.principal = principal
-        self.request_id = request_id
-        self.trace_id = trace_id
-        self.started = started
-        self.filter_depth = 0
-        self.filters_entered = 0
-        self.filter_name: str | None = None
-        self.body_transforms: list[BodyTransform] = []
-        # Not there before their time, as in the gateway: reading them earlier raises AttributeError.
-        self.outgoing: Outgoing
-        self.status: int
-        self.response_headers: list[Header]
-        self.from_upstream: bool
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first request header of this name (given in lower case), or None."""
-        return self._host_field if name == b"host" else fields.get(self.headers, name)
-
-    def add_body_transform(self, transform: BodyTransform) -> None:
-        """Sends the response's body through `transform`."""
-        self.body_transforms.append(transform)
+from gwproxy.testing.exchange import FakeExchange
 
 
 @attrs.define
@@ -196,7 +97,8 @@ class FilterHarness:
         played.waiting = False
         try:
             if verdict is None:
-                self._forward(played, attempts)
+                verdict = self._forward(played, attempts)
+            if verdict is None:
                 self._respond(played, answer.status, list(answer.headers), answer.body, from_upstream=True)
             else:
                 played.reply = verdict
@@ -206,13 +108,19 @@ class FilterHarness:
             return
         self._chain.run_done(played.exchange)
 
-    def _forward(self, played: Played, attempts: int) -> None:
+    def _forward(self, played: Played, attempts: int) -> Verdict:
+        """The attempts; then what those say who set a bound on the body."""
         exchange = played.exchange
         for _ in range(attempts):
             headers = [(b"Host", exchange.header(b"host") or b""), *exchange.headers]
             exchange.outgoing = Outgoing(exchange.method, exchange.target, headers)
             self._chain.run_attempt(exchange)
             played.sent.append(exchange.outgoing)
+        for limit, exceeded in sorted(exchange.body_limits, key=lambda each: each[0]):
+            verdict = exceeded(exchange) if len(exchange.body) > limit else None
+            if verdict is not None:
+                return verdict
+        return None
 
     def _respond(
         self, played: Played, status: int, headers: list[Header], body: bytes | Sequence[bytes], *, from_upstream: bool
@@ -255,65 +163,11 @@ def run_filter(
     return played
 
 
-def parse_options(options_class: type, texts: Mapping[str, str]) -> Any:
-    """An options object from texts as they stand in a file, by key.
-
-    Raises BadValue for a text that is no value, KeyError for a key that is no option, ConfigMistake for options that do
-    not fit together.
-    """
-    declared = declared_options(options_class)
-    values = {declared[key].attribute: declared[key].value(text) for key, text in texts.items()}
-    options = options_class(**values)
-    check = getattr(options, "check_options", None)
-    if check is not None:
-        check()
-    return options
-
-
-def build_filter(
-    filter_type: Any,
-    options: Mapping[str, str] | None = None,
-    *,
-    name: str = "test",
-    clock: Clock | None = None,
-    kept: dict[tuple[object, ...], Any] | None = None,
-) -> Any:
-    """The filter that `[filter:NAME]` with these options, texts by key as in a file, would build.
-
-    `filter_type` is the name of an installed type, or what an entry point names: a module with `Options` and `factory`.
-    Raises as parse_options does, what the factory raises, and KeyError when no such type is installed.
-    Give the harness the same `clock` when the filter measures time or waits. What the filter keeps over a reload is in
-    `kept`: hand the same dict to the filter that takes its place.
-    """
-    store: dict[tuple[object, ...], Any] = {} if kept is None else kept
-
-    def keep(key: tuple[object, ...], make: Callable[[], Any]) -> Any:
-        if key not in store:
-            store[key] = make()
-        return store[key]
-
-    context = FilterContext(name=name, reactor=Clock() if clock is None else clock, keep=keep)
-    if isinstance(filter_type, str):
-        installed = filter_types()[filter_type]
-        return installed.factory(parse_options(installed.options_class, options or {}), context)
-    return filter_type.factory(parse_options(filter_type.Options, options or {}), context)
-
-
 def _head_of(reply: Reply) -> list[Header]:
     headers = list(reply.headers)
     if reply.body is not None and fields.get(headers, b"content-type") is None:
         headers.append((b"Content-Type", reply.content_type))
     return headers
-
-
-def _end_to_end(headers: list[Header]) -> list[Header]:
-    """The fields that travel end to end, without those that a Connection field names (RFC 9110 section 7.6.1)."""
-    named = {item for value in fields.get_all(headers, b"connection") for item in fields.list_items(value)}
-    return [
-        (name, value)
-        for name, value in headers
-        if fields.REQUEST_KINDS[name] in (Kind.PLAIN, Kind.UNDERSCORE) and name.lower() not in named
-    ]
 
 
 def _transformed(transforms: list[BodyTransform], pieces: Iterable[bytes]) -> bytes:

@@ -345,7 +345,9 @@ def test_a_filter_is_built_as_from_a_section() -> None:
 
 
 def test_an_installed_type_is_built_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gwproxy.testing.filter_types", lambda: {"kind": FilterType("kind", "d 1", Options, factory)})
+    monkeypatch.setattr(
+        "gwproxy.testing.surroundings.filter_types", lambda: {"kind": FilterType("kind", "d 1", Options, factory)}
+    )
     assert build_filter("kind", {"limit": "5"}).calls == ["test 5 0.0"]
     with pytest.raises(KeyError):
         build_filter("other")
