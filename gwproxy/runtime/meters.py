@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-Labels = tuple[tuple[str, str], ...]
-
 
 class Counter:
     """How often something happened since the start."""
@@ -38,15 +36,15 @@ class Meters:
 
     def __init__(self) -> None:
         self._families: dict[str, Family] = {}
-        self._counters: dict[tuple[str, tuple[str, ...]], Counter] = {}
+        self._counters: dict[tuple[object, ...], Counter] = {}
 
     def counter(self, name: str, doc: str, **labels: str) -> Counter:
         """The counter `gateway_NAME_total`. Labels come from closed sets: names of the configuration, fixed words."""
-        key = (name, tuple(labels.values()))
+        key = (name, *labels.items())
         counter = self._counters.get(key)
         if counter is None:
             counter = self._counters[key] = Counter()
-            self._family(name, doc, "counter", labels).series[key[1]] = lambda: counter.value
+            self._family(name, doc, "counter", labels).series[tuple(labels.values())] = lambda: counter.value
         return counter
 
     def gauge(self, name: str, doc: str, read: Callable[[], float], **labels: str) -> None:
