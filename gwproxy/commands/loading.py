@@ -1,0 +1,23 @@
+"""A configuration file as commands read it: with the environment and the filter types of this process."""
+
+from __future__ import annotations
+
+import os
+
+from gwproxy import build
+from gwproxy.config import Config, ConfigErrors, load
+from gwproxy.filters.registry import filter_types
+
+
+def load_file(file: str) -> Config:
+    """The configuration of a file, with the environment and the filter types of this process.
+
+    What it returns can be served: the filters have been made once, and no two routes tie. Raises ConfigErrors.
+    """
+    types = filter_types()
+    options = {name: filter_type.options_class for name, filter_type in types.items()}
+    config = load(file, environ=os.environ, filter_types=options)
+    mistakes = build.check(config, types)
+    if mistakes:
+        raise ConfigErrors(mistakes)
+    return config
