@@ -1,13 +1,18 @@
 """HTTP calls of the gateway's own, by treq: for keys, for introspection, to ask another service. No client's traffic.
 
-Every call has one deadline, from the connection to the last byte, and a bound on what it reads. No redirects are
-followed, no cookies kept. Servers under https are verified by service-identity, against the system's certificates or
-a file of the caller's.
+Rules:
+
+* A call has one deadline, from the connection to the last byte, and a bound on what it reads.
+* No redirects are followed, no cookies kept.
+* Answers are asked for as they are, and one that is compressed all the same is refused: nothing expands in memory.
+* Calls are questions: what finds its kept connection closed before a byte of an answer came is asked once more.
+* Servers under https are verified by service-identity, against the system's certificates or a file of the caller's.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterable
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -15,24 +20,39 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
+from hyperlink import EncodedURL, URLParseError
+from OpenSSL import SSL
+from service_identity import VerificationError
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
+from twisted.web._newclient import _WrapperException
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    RequestTransmissionFailed,
+    ResponseDone,
+    ResponseNeverReceived,
+)
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers as WebHeaders
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from gwproxy.config.mistakes import BadValue
-from gwproxy.config.values import Value, plain
+from gwproxy.config.values import Value, file, plain
 from gwproxy.http.headers import Header
 
 TIMEOUT: Final = 5.0
 MAX_SIZE: Final = 1 << 20
+# Idle connections: fewer seconds than servers keep them, and few.
+KEEPALIVE: Final = 4
+MOST_IDLE: Final = 8
 
 
 class CallFailed(Exception):
@@ -45,7 +65,7 @@ class CallFailed(Exception):
 
 @attrs.frozen
 class Answer:
-    """What came back: any status, headers as received, the body whole and decoded."""
+    """What came back: any status, headers as received (names in their usual case), the body whole."""
 
     status: int
     headers: list[Header]
@@ -56,11 +76,13 @@ class Calls:
     """One a process. Connections are kept between calls, a few for each server."""
 
     def __init__(self, reactor: Any = None, agent: IAgent | None = None) -> None:
-        """`agent` stands in for the network. Without either, a call raises: nothing may be sent."""
+        """`agent` stands in for the network. Without a reactor, a call raises: nothing may be sent."""
         self._reactor = reactor
         self._agent = agent
-        self._pool: HTTPConnectionPool | None = None
-        self._clients: dict[Path | None, HTTPClient] = {}
+        self._pools: list[HTTPConnectionPool] = []
+        # By file of certificates, each with that file's mark: one that was replaced is read again.
+        self._clients: dict[Path | None, tuple[object, HTTPClient]] = {}
+        self._open: set[_Call] = set()
 
     def request(
         self,
@@ -74,102 +96,183 @@ class Calls:
         ca_file: Path | None = None,
     ) -> Deferred[Answer]:
         """Asks. `timeout` in seconds for the whole call, `max_size` in bytes of the answer's body. `ca_file`: whom to
-        trust instead of the system's certificates. Fails with CallFailed; cancelling ends the call."""
+        trust instead of the system's certificates. Fails with CallFailed; cancelling ends the call and closes its
+        connection."""
         if self._reactor is None:
             raise RuntimeError("calls are not possible here")
         web_headers = WebHeaders()
         for name, value in headers:
             web_headers.addRawHeader(name, value)
-        asked: Deferred[Any] = self._client(ca_file).request(
-            method, url, headers=web_headers, data=body, allow_redirects=False, unbuffered=True
-        )
-        call = _Call(asked, max_size)
-        timer = self._reactor.callLater(timeout, call.time_out)
+
+        def ask() -> Deferred[Any]:
+            return self._client(ca_file).request(
+                method, url, headers=web_headers, data=body, allow_redirects=False, unbuffered=True
+            )
+
+        call = _Call(ask, max_size)
+        self._open.add(call)
+        timer = self._reactor.callLater(timeout, call.fail, CallFailed("timeout"))
 
         def ended(result: Any) -> Any:
+            self._open.discard(call)
             if timer.active():
                 timer.cancel()
             return result
 
-        return call.answer.addBoth(ended)
+        call.answer.addBoth(ended)
+        call.start()
+        return call.answer
 
-    def stop(self) -> Deferred[None] | None:
-        """Closes the connections kept."""
-        pool, self._pool = self._pool, None
+    def stop(self) -> Deferred[Any]:
+        """Ends the calls under way, which fail as broken, and closes the connections kept."""
+        for call in list(self._open):
+            call.fail(CallFailed("broken", "the gateway stops"))
+        pools, self._pools = self._pools, []
         self._clients.clear()
-        return None if pool is None else pool.closeCachedConnections()
+        return gatherResults([pool.closeCachedConnections() for pool in pools])
 
     def _client(self, ca_file: Path | None) -> HTTPClient:
-        client = self._clients.get(ca_file)
-        if client is None:
-            jar = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-            client = self._clients[ca_file] = HTTPClient(self._agent or self._make_agent(ca_file), cookiejar=jar)
+        mark = None if ca_file is None else _mark(ca_file)
+        known = self._clients.get(ca_file)
+        if known is not None and known[0] == mark:
+            return known[1]
+        jar = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        client = HTTPClient(_Uncompressed(self._agent or self._make_agent(ca_file)), cookiejar=jar)
+        self._clients[ca_file] = (mark, client)
         return client
 
     def _make_agent(self, ca_file: Path | None) -> IAgent:
-        if self._pool is None:
-            self._pool = HTTPConnectionPool(self._reactor)
-            self._pool.maxPersistentPerHost = 8
-            self._pool.cachedConnectionTimeout = 4
-        trust = None
-        if ca_file is not None:
-            trust = trustRootFromCertificates(_certificates(ca_file))
-        policy = BrowserLikePolicyForHTTPS(trust) if trust is not None else BrowserLikePolicyForHTTPS()
-        agent: IAgent = Agent(self._reactor, policy, connectTimeout=TIMEOUT, pool=self._pool)
+        # A pool of its own for each trust: what one trusts, another need not.
+        pool = HTTPConnectionPool(self._reactor)
+        pool.maxPersistentPerHost = MOST_IDLE
+        pool.cachedConnectionTimeout = KEEPALIVE
+        pool.retryAutomatically = False  # we do, for every method
+        trust = None if ca_file is None else trustRootFromCertificates(read_certificates(ca_file))
+        policy = BrowserLikePolicyForHTTPS(trust)
+        agent: IAgent = Agent(self._reactor, policy, connectTimeout=TIMEOUT, pool=pool)
+        self._pools.append(pool)
         return agent
 
 
-def _certificates(file: Path) -> list[Certificate]:
-    mark = b"-----END CERTIFICATE-----"
-    return [Certificate.loadPEM(part + mark) for part in file.read_bytes().split(mark)[:-1]]
+def _mark(path: Path) -> object:
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@implementer(IAgent)
+class _Uncompressed:
+    """Beneath treq, which asks for gzip and undoes it without a bound."""
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: WebHeaders | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        asked = WebHeaders() if headers is None else headers
+        asked.setRawHeaders(b"Accept-Encoding", [b"identity"])
+        return self._agent.request(method, uri, asked, bodyProducer).addCallback(self._look)
+
+    def _look(self, response: Any) -> IResponse:
+        # Renamed, so that treq does not see it; `_Call` does.
+        encodings = response.headers.getRawHeaders(b"Content-Encoding", [])
+        response.headers.removeHeader(b"Content-Encoding")
+        if any(encoding.strip().lower() not in (b"", b"identity") for encoding in encodings):
+            response.headers.setRawHeaders(_ENCODED, [b"yes"])
+        return response  # type: ignore[no-any-return]  # an IResponse, by whoever made the agent
+
+
+_ENCODED: Final = b"x-gwproxy-encoded"
 
 
 class _Call:
     """One call, from the question to the last byte of its answer. Ends exactly once."""
 
-    def __init__(self, asked: Deferred[Any], max_size: int) -> None:
-        self.answer: Deferred[Answer] = Deferred(lambda _: self._abandon())
-        self._asked = asked
+    def __init__(self, ask: Callable[[], Deferred[Any]], max_size: int) -> None:
+        self.answer: Deferred[Answer] = Deferred(lambda _: self._leave())
+        self._ask = ask
         self._max_size = max_size
-        self._timed_out = False
+        self._asked: Deferred[Any] | None = None
+        self._again = True
+        self._over = False
         self._body: _Body | None = None
-        asked.addCallbacks(self._head, self._failed)
 
-    def time_out(self) -> None:
-        self._timed_out = True
-        self._abandon()
+    def start(self) -> None:
+        """Asks."""
+        self._asked = maybeDeferred(self._ask)
+        self._asked.addCallbacks(self._head, self._failed)
 
-    def _abandon(self) -> None:
+    def fail(self, error: CallFailed) -> None:
+        """Ends the call, if it is under way."""
+        if not self._over:
+            self._leave()
+            self.answer.errback(error)
+
+    def _leave(self) -> None:
+        """Closes the connection; what still comes from it is nobody's."""
+        self._over = True
         if self._body is not None:
             self._body.give_up()
-        self._asked.cancel()
-        if not self.answer.called:
-            self.answer.errback(CallFailed("timeout") if self._timed_out else CancelledError())
+        elif self._asked is not None:
+            self._asked.cancel()
 
     def _head(self, response: Any) -> None:
-        headers = [(name, value) for name, values in response.headers.getAllRawHeaders() for value in values]
-        self._body = _Body(self._max_size, lambda body: self._end(Answer(response.code, headers, body)), self._failed)
-        response.deliverBody(self._body)
+        headers = [
+            (name, value)
+            for name, values in response.headers.getAllRawHeaders()
+            for value in values
+            if name != b"Content-Encoding"  # an empty one, which treq leaves
+        ]
+        body = _Body(self._max_size, lambda body: self._end(Answer(response.code, headers, body)), self._failed)
+        self._body = body
+        if response.headers.hasHeader(_ENCODED):
+            self._over = True
+            response.deliverBody(body)
+            body.give_up()
+            self.answer.errback(CallFailed("broken", "the answer is compressed"))
+        else:
+            response.deliverBody(body)
 
     def _end(self, answer: Answer) -> None:
-        if not self.answer.called:
+        if not self._over:
+            self._over = True
             self.answer.callback(answer)
 
     def _failed(self, failure: Failure) -> None:
-        if self.answer.called:
+        if self._over:
             return
-        error = failure.value
-        if isinstance(error, CallFailed):
-            self.answer.errback(error)
-        elif self._timed_out or failure.check(ConnectingCancelledError, CancelledError):
-            self.answer.errback(CallFailed("timeout"))
-        else:
-            self.answer.errback(CallFailed(_why(failure), type(error).__name__))
+        reasons = _reasons(failure)
+        if self._again and self._body is None and _was_closed(failure, reasons):
+            self._again = False
+            self.start()
+            return
+        error = failure.value if isinstance(failure.value, CallFailed) else _call_failed(reasons)
+        self.fail(error)
 
 
-def _why(failure: Failure) -> str:
-    module = type(failure.value).__module__
-    return "broken" if module.startswith("twisted.web") else "connect"
+def _reasons(failure: Failure) -> list[BaseException]:
+    """What lies at the bottom of a failure: Agent wraps some in others."""
+    error = failure.value
+    if isinstance(error, _WrapperException):
+        return [each for reason in error.reasons for each in _reasons(reason)]
+    return [error] if error is not None else []
+
+
+def _was_closed(failure: Failure, reasons: list[BaseException]) -> bool:
+    """The server closed a connection while nothing of an answer had come."""
+    never = failure.check(ResponseNeverReceived, RequestTransmissionFailed)
+    return never is not None and all(isinstance(reason, ConnectionClosed) for reason in reasons)
+
+
+def _call_failed(reasons: list[BaseException]) -> CallFailed:
+    detail = ", ".join(dict.fromkeys(type(reason).__name__ for reason in reasons))
+    unreachable = (ConnectError, DNSLookupError, SSL.Error, VerificationError, OSError)
+    connect = any(isinstance(reason, unreachable) for reason in reasons)
+    return CallFailed("connect" if connect else "broken", detail)
 
 
 class _Body(Protocol):
@@ -202,22 +305,48 @@ class _Body(Protocol):
             self._failed(reason)
 
     def give_up(self) -> None:
-        """Reads no further."""
-        if not self._over:
-            self._over = True
-            transport: Any = self.transport
-            if transport is not None:
-                transport.abortConnection() if hasattr(transport, "abortConnection") else transport.stopProducing()
+        """Reads no further, and closes the connection."""
+        if self._over:
+            return
+        self._over = True
+        self._pieces.clear()
+        # What the response hands over cannot abort, and under TLS merely closing waits for the other side.
+        connection: Any = getattr(self.transport, "_producer", None) or self.transport
+        abort = getattr(connection, "abortConnection", None) or getattr(connection, "stopProducing", None)
+        if abort is not None:
+            abort()
 
 
-# Where the gateway may ask
+# Where the gateway may ask, and whom it trusts
+
+
+def read_certificates(path: Path) -> list[Certificate]:
+    """The certificates of a PEM file. Raises ValueError or OSError."""
+    mark = b"-----END CERTIFICATE-----"
+    try:
+        found = [Certificate.loadPEM(part + mark) for part in path.read_bytes().split(mark)[:-1]]
+    except SSL.Error:
+        raise ValueError("is no certificate in PEM") from None
+    if not found:
+        raise ValueError("has no certificate in it")
+    return found
+
+
+def _read_ca_file(text: str, base: Path) -> Path:
+    path = file.read(text, base)
+    try:
+        read_certificates(path)
+    except (OSError, ValueError) as error:
+        raise BadValue(getattr(error, "strerror", None) or str(error)) from None
+    return path
 
 
 def _parse_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
-    except ValueError:
+        EncodedURL.from_text(text)  # what treq reads it by
+    except (ValueError, URLParseError):
         raise BadValue("is no URL") from None
     if parts.scheme not in ("http", "https") or not host or port == 0 or not text.isascii() or not text.isprintable():
         raise BadValue("must be a URL, as in https://idp.example.com/keys")
@@ -249,3 +378,4 @@ def is_secure(url: str) -> bool:
 
 url: Final[Value[str]] = plain("URL", _parse_url)
 secure_url: Final[Value[str]] = plain("https URL", _parse_secure_url)
+ca_file: Final[Value[Path]] = Value("file of certificates", _read_ca_file)
