@@ -16,8 +16,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.gateways import BENCH, GATEWAY, GATEWAY_EPOLL, REFERENCE, Bench, Peer, all_peers, find_nginx, small_backend
+from bench.gateways import (
+    BENCH,
+    GATEWAY,
+    GATEWAY_EPOLL,
+    POLICIES,
+    POLICIES_COOKIE,
+    POLICIES_EPOLL,
+    POLICIES_RS256,
+    REFERENCE,
+    Bench,
+    Peer,
+    all_peers,
+    find_nginx,
+    small_backend,
+)
 from bench.measures.cpu import Samples, measure_changing, measure_cpu
+from bench.measures.filters import measure_filters
 from bench.measures.latency import measure_latency
 from bench.measures.memory import measure_memory
 from bench.measures.startup import measure_startup
@@ -30,6 +45,8 @@ BESIDE = (GATEWAY, GATEWAY_EPOLL, REFERENCE)
 MEASURES: dict[str, tuple[Callable[[Bench, Sequence[Peer]], Mapping[str, Samples]], tuple[str, ...]]] = {
     "cpu": (measure_cpu, (*BESIDE, "envoy-bare", "nginx-bare")),
     "changing": (measure_changing, BESIDE),
+    "policies": (measure_cpu, (POLICIES, POLICIES_RS256, POLICIES_COOKIE, POLICIES_EPOLL, REFERENCE, GATEWAY)),
+    "filters": (measure_filters, (POLICIES,)),
     "memory": (measure_memory, (*BESIDE, "nginx-bare")),
     "stream": (measure_stream, BESIDE),
     "latency": (measure_latency, BESIDE),

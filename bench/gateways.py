@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.processes import Running, running
-from bench.request import request_bytes
+from bench.request import HEADERS, bearer, cookie, keys, request_bytes
 from bench.sockets import Client
 
 BENCH = Path(__file__).resolve().parent
 # The gateway, once on each reactor.
 GATEWAY = "gwproxy"
 GATEWAY_EPOLL = "gwproxy-epoll"
+# And with the policies that the reference has: by the kind of token that requests have, and where they have it.
+POLICIES = "policies"
+POLICIES_RS256 = "policies-rs256"
+POLICIES_COOKIE = "policies-cookie"
+POLICIES_EPOLL = "policies-epoll"
 REFERENCE = "envoy"
 
 
@@ -69,6 +74,7 @@ class Peer:
     install: str
     arguments: Callable[[Bench], list[str]]
     environ: Callable[[Bench], Mapping[str, str]] = field(default=lambda bench: {})
+    headers: Mapping[str, str] = field(default_factory=lambda: HEADERS)  # of the requests that it gets
 
     @contextmanager
     def launched(self, bench: Bench) -> Iterator[Running]:
@@ -86,7 +92,7 @@ class Peer:
     def started(self, bench: Bench) -> Iterator[Running]:
         """The gateway once it answers 200 from the backend."""
         with self.launched(bench) as it:
-            it.wait_ready(bench.client, request_bytes())
+            it.wait_ready(bench.client, request_bytes(headers=self.headers))
             yield it
 
 
@@ -120,13 +126,20 @@ def _nginx(config: str) -> Callable[[Bench], list[str]]:
     return lambda bench: ["-c", bench.render(config), "-e", str(bench.scratch / f"{config}.err")]
 
 
-def _gwproxy(name: str, reactor: str) -> Peer:
+def _gwproxy(
+    name: str, reactor: str, config: str = "gw.ini", headers: Mapping[str, str] = HEADERS, algorithm: str = "HS256"
+) -> Peer:
+    def environ(bench: Bench) -> dict[str, str]:
+        (bench.scratch / "keys.json").write_text(keys(algorithm))
+        return {**bench.environ(), "BENCH_REACTOR": reactor, "BENCH_ALGORITHM": algorithm}
+
     return Peer(
         name,
         find_twistd(),
         "pip install the project into the environment that runs this",
-        lambda bench: ["-n", "--pidfile=", "gwproxy", "--config", str(BENCH / "gw.ini")],
-        lambda bench: {**bench.environ(), "BENCH_REACTOR": reactor},
+        lambda bench: ["-n", "--pidfile=", "gwproxy", "--config", str(BENCH / config)],
+        environ,
+        headers,
     )
 
 
@@ -136,6 +149,10 @@ def all_peers() -> list[Peer]:
     return [
         _gwproxy(GATEWAY, "uv"),
         _gwproxy(GATEWAY_EPOLL, "epoll"),
+        _gwproxy(POLICIES, "uv", "policies.ini"),
+        _gwproxy(POLICIES_RS256, "uv", "policies.ini", bearer("RS256"), "RS256"),
+        _gwproxy(POLICIES_COOKIE, "uv", "policies.ini", cookie()),
+        _gwproxy(POLICIES_EPOLL, "epoll", "policies.ini"),
         Peer(REFERENCE, envoy, envoy_install, _envoy("envoy.yaml")),
         Peer("envoy-bare", envoy, envoy_install, _envoy("envoy-bare.yaml")),
         Peer("nginx-bare", find_nginx(), "apt-get install nginx-light", _nginx("nginx.conf")),

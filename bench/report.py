@@ -53,6 +53,8 @@ def _with_ratio(figures: Figures, column: str, reference: float) -> Figures:
 SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Samples]], Table], tuple[str, ...]]] = {
     "cpu": ("CPU time per request (us), medians of the rounds", medians, ("us",)),
     "changing": ("The same with heads that never repeat (us)", medians, ("us",)),
+    "policies": ("CPU time per request with policies (us), medians of the rounds", medians, ("us",)),
+    "filters": ("One filter alone, in memory (us), medians of the rounds", medians, ()),
     "memory": ("Memory per 1,000 idle keep-alive connections (MiB)", medians, ("mib",)),
     "stream": (
         "CPU time per MiB streamed (ms), medians of the rounds",
@@ -79,10 +81,10 @@ def render(measure: str, table: Table) -> str:
     columns: Sequence[str] = list(dict.fromkeys(name for figures in table.values() for name in figures))
     headings = ["x envoy" if name.endswith("_ratio") else name for name in columns]
     widths = [max(9, len(heading)) for heading in headings]
-    lines = [f"\n{title}", "  ".join(["peer".ljust(13), *(h.rjust(w) for h, w in zip(headings, widths, strict=True))])]
+    lines = [f"\n{title}", "  ".join(["peer".ljust(15), *(h.rjust(w) for h, w in zip(headings, widths, strict=True))])]
     for peer, figures in table.items():
         cells = [_cell(figures.get(name)).rjust(width) for name, width in zip(columns, widths, strict=True)]
-        lines.append("  ".join([peer.ljust(13), *cells]))
+        lines.append("  ".join([peer.ljust(15), *cells]))
     return "\n".join(lines)
 
 

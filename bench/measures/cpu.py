@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.gateways import Bench, Peer, small_backend
@@ -39,22 +39,22 @@ def _measure(bench: Bench, peers: Sequence[Peer], script: Sequence[str]) -> dict
         for _ in range(bench.rounds):
             for peer in peers:
                 with peer.started(bench) as gateway:
-                    load(bench, WARM_UP_SECONDS, script)
+                    load(bench, WARM_UP_SECONDS, script, peer.headers)
                     before = gateway.cpu_seconds()
-                    served = load(bench, bench.seconds, script)
+                    served = load(bench, bench.seconds, script, peer.headers)
                     used = gateway.cpu_seconds() - before
                 samples[peer.name]["us"].append(used / served * 1e6)
                 samples[peer.name]["requests_per_second"].append(served / bench.seconds)
     return samples
 
 
-def load(bench: Bench, seconds: float, script: Sequence[str] = ()) -> int:
+def load(bench: Bench, seconds: float, script: Sequence[str] = (), headers: Mapping[str, str] = HEADERS) -> int:
     """Run wrk, with a `script` perhaps, for whole `seconds`; how many requests were answered.
 
     Raises ValueError if any was not answered 2xx.
     """
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", *script]
-    for name, value in HEADERS.items():
+    for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{bench.port}{PATH}"],
