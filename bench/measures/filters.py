@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import jwt
@@ -138,7 +139,7 @@ def _first_seen(algorithm: str) -> float:
     return spent / TOKENS * 1e6
 
 
-def _key_pair(algorithm: str) -> tuple[object, dict[str, str]]:
+def _key_pair(algorithm: str) -> tuple[Any, dict[str, str]]:
     """What signs, and the JWK that verifies."""
     if algorithm == "HS256":
         return KEY, json.loads(jwt.algorithms.HMACAlgorithm.to_jwk(KEY))
