@@ -16,6 +16,8 @@ from gwproxy.config.values import Value, plain
 
 MAX_PARTS: Final = 16
 
+_ALL_TEXT: Final = {str}
+
 
 @attrs.frozen
 class ClaimPath:
@@ -46,7 +48,7 @@ class ClaimPath:
         found: Any = claims
         at = 0
         while at < len(self._names):
-            if not isinstance(found, Mapping):
+            if found.__class__ is not dict and not isinstance(found, Mapping):
                 return None
             for name, taken in self._names[at]:
                 if name in found:
@@ -64,8 +66,9 @@ class ClaimPath:
         if isinstance(found, str):
             return (found,)
         members = found if isinstance(found, (list, tuple)) else (found,)
-        texts = [member if isinstance(member, str) else _as_text(member) for member in members]
-        return tuple([text for text in texts if text is not None])
+        if {*map(type, members)} == _ALL_TEXT:
+            return tuple(members)
+        return tuple([text for text in map(_as_text, members) if text is not None])
 
 
 def _as_text(value: object) -> str | None:
