@@ -39,7 +39,11 @@ class RequestBody:
         return self._held_bytes >= HELD
 
     def feed(self, data: bytes) -> bytes:
-        """Takes its part of `data` and gives back what follows the body. Raises BadChunk."""
+        """Takes its part of `data` and gives back what follows the body. Raises BadChunk.
+
+        When it is `complete`, end() is to follow, after the caller has put away what this gave back: who wants the body
+        may answer as soon as it is whole, and the connection goes on with the next request.
+        """
         decoder = self._decoder
         if decoder is not None:
             pieces = decoder.feed(data)
@@ -49,7 +53,7 @@ class RequestBody:
             if not decoder.done:
                 return b""
             self._trailers = decoder.trailers
-            self._complete()
+            self.complete = True
             return decoder.rest
         left = self._left - len(data)
         if left > 0:
@@ -59,8 +63,13 @@ class RequestBody:
         rest = data[self._left :]
         self._pass(data[: self._left])
         self._left = 0
-        self._complete()
+        self.complete = True
         return rest
+
+    def end(self) -> None:
+        """Tells who wants it that it is whole."""
+        if self._sink is not None:
+            self._sink.body_end(self._trailers)
 
     def start(self, sink: BodySink) -> None:
         """Everything goes to `sink` from now on, beginning with what was held."""
@@ -85,11 +94,6 @@ class RequestBody:
         else:
             self._held.append(piece)
             self._held_bytes += len(piece)
-
-    def _complete(self) -> None:
-        self.complete = True
-        if self._sink is not None:
-            self._sink.body_end(self._trailers)
 
 
 class _Nobody:

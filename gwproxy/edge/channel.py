@@ -189,6 +189,7 @@ class EdgeChannel(Protocol):
             self._state = WAIT
             self._buffer = rest
             self._request_whole()
+            body.end()
         self._adjust_reading()
 
     def _request_whole(self) -> None:

@@ -139,12 +139,14 @@ class Exchange(Protocol):
 
     def read_body(self, limit: int) -> Deferred[bytes]:
         """In `on_request` only: the whole request body, held in memory and passed on byte for byte afterwards. Fails
-        with BodyTooLarge when it has more than `limit` bytes, or more than the route's max_body. A client that is slow
-        or goes away ends the exchange, and cancels the Deferred, by itself."""
+        with BodyTooLarge when it has more than `limit` bytes, or more than the route's max_body; a filter that lets the
+        request pass then lets the body stream on, and one that does not catch it answers 413. A client that is slow or
+        goes away ends the exchange, and cancels the Deferred, by itself."""
 
-    def limit_body(self, limit: int, exceeded: Callable[[Exchange], Verdict]) -> None:
+    def limit_body(self, limit: int, exceeded: Callable[[Exchange], Verdict]) -> Verdict:
         """In `on_request` only: calls `exceeded` once, when more than `limit` bytes of the body have come; the Reply
-        that it gives is the answer, None lets the body pass."""
+        that it gives is the answer, None lets the body pass. What this gives is what on_request should return: when
+        another filter has read so much already, it is what `exceeded` said."""
 
 
 # What on_request may give: None goes on, a Reply answers now, an awaitable of either waits.
@@ -236,6 +238,7 @@ class Traits:
     credentials_from_cookie: bool = False
     vouches_for: tuple[bytes, ...] = ()  # request fields that it removes and sets
     removes: tuple[bytes, ...] = ()  # request fields that it takes away from clients
+    secret_parameters: tuple[str, ...] = ()  # query parameters with credentials, which no log may show
 
 
 class IFilterType(Interface):

@@ -7,10 +7,8 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,11 +18,11 @@ from gwproxy.filters.api import BodyTransform, Reply, Verdict
 from gwproxy.filters.chain import FilterChain
 from gwproxy.http.headers import Headers, get
 from gwproxy.http.response import BODILESS
-from gwproxy.http.writing import CONTINUE, chunk, last_chunk
-from gwproxy.proxy.buffered import BodyLimit, BufferedBody
+from gwproxy.http.writing import chunk, last_chunk
+from gwproxy.proxy.buffered import BodyRefused
 from gwproxy.proxy.downstream import Downstream, Request
-from gwproxy.proxy.facts import ExchangeFacts
 from gwproxy.proxy.head import response_head
+from gwproxy.proxy.intake import Intake
 from gwproxy.proxy.producer import Producer
 from gwproxy.proxy.settings import ProxySettings
 from gwproxy.routing.route import Route
@@ -37,7 +35,7 @@ COMMITTED: Final = 2
 FINISHED: Final = 3
 
 
-class Exchange(ExchangeFacts):
+class Exchange(Intake):
     """See the module. Made by the edge for every request, refused ones too (then `route` is None)."""
 
     __slots__ = (
@@ -53,7 +51,7 @@ class Exchange(ExchangeFacts):
     )
 
     def __init__(self, request: Request, downstream: Downstream, route: Route | None, settings: ProxySettings) -> None:
-        ExchangeFacts.__init__(self, request, downstream, route, settings)
+        Intake.__init__(self, request, downstream, route, settings)
         self._chain: FilterChain | None = None if route is None else route.filters
         self._state = FILTERING
         self.producer: Producer | None = None  # who is at work on the response
@@ -93,41 +91,21 @@ class Exchange(ExchangeFacts):
             self._transforms = []
         self._transforms.append(transform)
 
-    def read_body(self, limit: int) -> Deferred[bytes]:
-        """In `on_request` only: the whole request body. Fails with BodyTooLarge beyond `limit` bytes, or max_body."""
-        if self.buffered is not None:
-            return defer.succeed(self.buffered.data)
-        route = self.route
-        assert route is not None
-        if not self.has_body:
-            return defer.succeed(b"")
-        most = min(limit, route.options.max_body or limit)
-        if self.content_length is not None and self.content_length > most:
-            return defer.fail(BodyTooLarge())
-        if self.head.expects_continue and not self.downstream.body_complete():
-            self.informational(CONTINUE[:-2], b"")
-        body = self.buffered = BufferedBody(most)
-        self.downstream.start_body(body)
-        return body.whole
-
-    def limit_body(self, limit: int, exceeded: Callable[[Any], Verdict]) -> None:
-        """In `on_request` only: calls `exceeded` when more than `limit` bytes of the request body have come."""
-        limits = [*(self.body_limits or ()), BodyLimit(limit, exceeded)]
-        self.body_limits = sorted(limits, key=lambda each: each.limit)
-
     def over_limit(self) -> bool:
-        """The request body has grown: asks who set a bound that it now is over. True: it ended with their answer."""
-        limits = self.body_limits
-        while limits and self.bytes_in > limits[0].limit:
-            verdict = limits.pop(0).exceeded(self)
-            if verdict is not None:
-                if self._state == COMMITTED:
-                    self.fail(BodyTooLarge())
-                else:
-                    self._drop_work()
-                    self.reply(verdict)
-                return True
-        return False
+        """More of the body has come, on its way to a server. True: who set a bound has ended the exchange."""
+        try:
+            reply = self.judge_body()
+        except Exception:
+            self.crash("a filter's bound on the body")
+            return True
+        if reply is None:
+            return False
+        if self._state == COMMITTED:
+            self.fail(BodyTooLarge(reply.detail))
+        else:
+            self._drop_work()
+            self._answer(reply)
+        return True
 
     # From the head to the action
 
@@ -141,7 +119,7 @@ class Exchange(ExchangeFacts):
             try:
                 verdict = chain.run_request(self)
             except Exception:
-                self.crash("a filter's on_request")
+                self._refused(Failure())
                 return
             if isinstance(verdict, Deferred):
                 self._waiting = verdict
@@ -165,7 +143,18 @@ class Exchange(ExchangeFacts):
         if self._waiting is None:
             return  # cancelled by _drop_work(), which knows why
         self._waiting = None
-        self.crash("a filter's on_request", failure)
+        self._refused(failure)
+
+    def _refused(self, failure: Failure) -> None:
+        """What came out of a filter's on_request: what became of the body that it read, or a defect."""
+        error = failure.value
+        if isinstance(error, BodyRefused):
+            self.filter_name = error.filter_name
+            self._answer(error.reply)
+        elif isinstance(error, BodyTooLarge):
+            self.fail(error)
+        else:
+            self.crash("a filter's on_request", failure)
 
     def _answer(self, reply: Reply) -> None:
         """Answers with what a filter made, which may be nothing that can be written."""
@@ -178,6 +167,8 @@ class Exchange(ExchangeFacts):
 
     def _act(self, route: Route) -> None:
         self._state = FORWARDING
+        if self.body_limits is not None and self.over_limit():
+            return  # whoever was told of it, and let it pass: that was not theirs to decide
         try:
             route.action.begin(self)
         except GatewayError as error:

@@ -19,7 +19,6 @@ from gwproxy.http.headers import Headers, allowed_trailers, list_items, trailer_
 from gwproxy.http.response import ResponseHead
 from gwproxy.http.target import has_encoded_slash, rewrite_path
 from gwproxy.http.writing import CONTINUE, fields, status_line
-from gwproxy.proxy.buffered import BufferedBody
 from gwproxy.proxy.outgoing import hop_lines
 from gwproxy.upstream.client import UpstreamClient
 from gwproxy.upstream.protocol import UpstreamConnection
@@ -74,7 +73,7 @@ class Forward:
         if self._reject_slashes and has_encoded_slash(exchange.request.target.raw_path):
             raise BadTarget("an encoded slash")
         limit = self._options.max_body
-        if limit and head.content_length is not None and head.content_length > limit:
+        if limit and max(head.content_length or 0, exchange.bytes_in) > limit:
             raise BodyTooLarge()
         Attempt(self, exchange, self._target(exchange), ()).start(None)
 
@@ -200,11 +199,13 @@ class Attempt:
             exchange.crash("what filters made of the request")
             return
         if head.chunked or head.content_length:
-            self._body_started = True
-            if exchange.buffered is None:
+            held = exchange.buffered
+            # What is held whole can be sent again.
+            self._body_started = held is None or not held.complete
+            if held is None:
                 exchange.downstream.start_body(self)
             else:
-                self._send_held(exchange.buffered)
+                held.pass_on(self)
             connection.flush()
 
     def connection_failed(self, error: GatewayError) -> None:
@@ -229,10 +230,10 @@ class Attempt:
         assert self._connection is not None
         self._connection.send_body(data)
 
-    def _send_held(self, body: BufferedBody) -> None:
-        """A body that a filter has read, and which is whole."""
-        self.body_data(body.data)
-        self.body_end(body.trailers)
+    def body_held(self, data: bytes) -> None:
+        """What filters have read of it."""
+        assert self._connection is not None
+        self._connection.send_body(data)
 
     def body_end(self, trailers: Headers) -> None:
         """The request body is whole."""
@@ -265,6 +266,7 @@ class Attempt:
         settings = exchange.settings
         hop = settings.via_lines[head.minor] if head.via is None else settings.via_line(head.minor, head.via)
         exchange.from_upstream = True
+        exchange.buffered = None  # no other attempt will need it
         declared = head.content_length
         if head.status == 205:
             length = declared = 0  # RFC 9110 section 15.3.6; what came against it is dropped

@@ -42,6 +42,7 @@ class FakeExchange:
         "peer_ip",
         "principal",
         "query",
+        "reading",
         "request_id",
         "response_headers",
         "route_name",
@@ -90,6 +91,7 @@ class FakeExchange:
         self.body = body
         self.has_body = bool(body) or chunked
         self.content_length = None if chunked or not body else len(body)
+        self.reading: Deferred[bytes] | None = None
         self.body_limits: list[tuple[int, Callable[[Any], Verdict]]] = []
         self.filter_depth = 0
         self.filters_entered = 0
@@ -110,12 +112,15 @@ class FakeExchange:
         self.body_transforms.append(transform)
 
     def read_body(self, limit: int) -> Deferred[bytes]:
-        """The request body, at once."""
+        """The request body, at once. A test that wants a filter to wait for it gives its own Deferred as `reading`."""
+        if self.reading is not None:
+            return self.reading
         return succeed(self.body) if len(self.body) <= limit else fail(BodyTooLarge())
 
-    def limit_body(self, limit: int, exceeded: Callable[[Any], Verdict]) -> None:
+    def limit_body(self, limit: int, exceeded: Callable[[Any], Verdict]) -> Verdict:
         """Remembers the bound: the harness calls `exceeded` while the request goes upstream, if it holds."""
         self.body_limits.append((limit, exceeded))
+        return None
 
 
 def _end_to_end(headers: list[Header]) -> list[Header]:

@@ -41,6 +41,8 @@ def test_a_counted_body_ends_where_it_says(size: int) -> None:
             rest += wire[at : at + size]
         else:
             rest += body.feed(wire[at : at + size])
+    assert sink.ends == []
+    body.end()
     assert (sink.data, sink.ends, rest) == (b"hello", [[]], b"GET /")
     assert body.received == 5
 
@@ -51,6 +53,8 @@ def test_a_chunked_body_has_trailers_and_a_rest() -> None:
     assert body.feed(b"3\r\nabc\r\n2\r\n") == b""
     assert (sink.data, body.complete) == (b"abc", False)
     assert body.feed(b"de\r\n0\r\nX-A: 1\r\n\r\nGET /") == b"GET /"
+    assert sink.ends == []
+    body.end()
     assert (sink.data, sink.ends, body.received) == (b"abcde", [[(b"X-A", b"1")]], 5)
 
 
@@ -75,6 +79,7 @@ def test_what_comes_before_its_sink_is_held(length: int | None) -> None:
     body.start(sink)
     assert (sink.data, sink.ends) == (b"ab", [])
     body.feed(b"c" * 7 if length else b"7\r\nccccccc\r\n0\r\nX: 1\r\n\r\n")
+    body.end()
     assert (sink.data, sink.ends) == (b"abccccccc", [[] if length else [(b"X", b"1")]])
 
 
@@ -82,6 +87,7 @@ def test_a_whole_body_is_held_with_its_end() -> None:
     body, sink = RequestBody(None), Sink()
     assert body.feed(b"1\r\na\r\n0\r\nX: 1\r\n\r\nrest") == b"rest"
     assert body.complete
+    body.end()  # nobody wants it yet
     body.start(sink)
     assert (sink.data, sink.ends) == (b"a", [[(b"X", b"1")]])
 
