@@ -4,26 +4,33 @@ Rules:
 
 * The fields are ready pairs, made at load; a response costs one look at its names.
 * Strict-Transport-Security goes out over https only (RFC 6797 section 7.2).
+* Every answer of the route has them, the gateway's own errors included. What the upstream sent under the same names is
+  replaced, or with `replace = no` kept in place of ours. What is off is none of this filter's business.
+* A policy that only reports takes the place of a policy that only reports, never of one that is enforced.
 * A value that a browser would ignore without a word (a misspelt directive) is a mistake at load.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import attrs
 from zope.interface import implementer
 
-from gwproxy.config.mistakes import BadValue, did_you_mean
+from gwproxy.config.mistakes import BadValue, ConfigMistake, did_you_mean
 from gwproxy.config.options import option
 from gwproxy.config.values import boolean, plain
 from gwproxy.filters.api import Exchange, FilterContext, Header, IResponseFilter
+from gwproxy.http.headers import KindTable
 
 OFF: Final = "off"
 
 _YEAR: Final = 31_536_000
+
+# A bit that none of our own fields has.
+_DROPPED: Final = 1 << 30
 
 _HSTS_DIRECTIVES: Final = ("max-age", "includesubdomains", "preload")
 
@@ -165,19 +172,50 @@ class Options:
     permissions_policy: str = option(
         plain("policy", _parse_permissions_policy), default="", doc="Permissions-Policy, as in camera=(), usb=()."
     )
+    report_only: bool = option(
+        boolean,
+        default=False,
+        doc="Send csp as Content-Security-Policy-Report-Only: browsers report what it would stop, and stop nothing.",
+    )
     replace: bool = option(
         boolean, default=True, doc="What the upstream sent of these is replaced; with `no` it stays as it is."
     )
 
+    def check_options(self) -> None:
+        """There must be a policy to report on, and one that can."""
+        if self.report_only and not self.csp:
+            raise ConfigMistake("needs a csp to report on", "report_only")
+        # Content Security Policy Level 3 section 6.3.2
+        if self.report_only and "sandbox" in self.csp.lower().replace(",", ";").replace(";", " ; ").split():
+            raise ConfigMistake("browsers ignore sandbox in a policy that only reports", "csp")
+
 
 class _Fields:
-    """The fields for one scheme."""
+    """The fields for one scheme, and how they meet those of an upstream."""
 
-    __slots__ = ("names", "pairs")
+    __slots__ = ("_bits", "_pairs")
 
-    def __init__(self, pairs: list[Header], also_dropped: frozenset[bytes] = frozenset()) -> None:
-        self.pairs = pairs
-        self.names = frozenset(name.lower() for name, _ in pairs) | also_dropped
+    def __init__(self, pairs: Iterable[Header], also_dropped: Iterable[bytes] = ()) -> None:
+        """`also_dropped`: names, in lower case, of an upstream's fields that are replaced by nothing."""
+        self._pairs = tuple(pairs)
+        bits = {name.lower(): 1 << index for index, (name, _) in enumerate(self._pairs)}
+        bits.update((name, _DROPPED) for name in also_dropped)
+        # By spelling: which of ours it is, as one bit; 0 for the rest.
+        self._bits = KindTable(lambda name: bits.get(name.lower(), 0))
+
+    def put(self, headers: list[Header], replace: bool) -> None:
+        """Into `headers`, in place."""
+        bits = self._bits
+        seen = 0
+        for name, _ in headers:
+            seen |= bits[name]
+        if not seen:
+            headers += self._pairs
+        elif replace:
+            headers[:] = [pair for pair in headers if not bits[pair[0]]]
+            headers += self._pairs
+        else:
+            headers += [pair for index, pair in enumerate(self._pairs) if not seen & 1 << index]
 
 
 @implementer(IResponseFilter)
@@ -187,10 +225,11 @@ class SecurityHeadersFilter:
     __slots__ = ("_plain", "_replace", "_secure")
 
     def __init__(self, options: Options) -> None:
+        csp = b"Content-Security-Policy-Report-Only" if options.report_only else b"Content-Security-Policy"
         values = {
             b"X-Content-Type-Options": "nosniff",
             b"X-Frame-Options": options.frame_options,
-            b"Content-Security-Policy": options.csp,
+            csp: options.csp,
             b"Referrer-Policy": options.referrer_policy,
             b"Permissions-Policy": options.permissions_policy,
         }
@@ -198,19 +237,11 @@ class SecurityHeadersFilter:
         transport = [(b"Strict-Transport-Security", options.hsts.encode("ascii"))] if options.hsts else []
         self._replace = options.replace
         self._secure = _Fields(pairs + transport)
-        # An upstream's own HSTS has no place on plain HTTP either.
-        self._plain = _Fields(pairs, frozenset(name.lower() for name, _ in transport))
+        self._plain = _Fields(pairs, [name.lower() for name, _ in transport])
 
     def on_response(self, exchange: Exchange) -> None:
         fields = self._secure if exchange.scheme == b"https" else self._plain
-        headers = exchange.response_headers
-        if self._replace:
-            names = fields.names
-            headers[:] = [pair for pair in headers if pair[0].lower() not in names]
-            headers += fields.pairs
-        else:
-            present = {name.lower() for name, _ in headers}
-            headers += [pair for pair in fields.pairs if pair[0].lower() not in present]
+        fields.put(exchange.response_headers, self._replace)
 
 
 def factory(options: Options, context: FilterContext) -> SecurityHeadersFilter:
