@@ -15,22 +15,20 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 from zope.interface import implementer
 
+from gwproxy.config.lists import some_of
 from gwproxy.config.mistakes import BadValue, ConfigMistake
 from gwproxy.config.options import option
 from gwproxy.config.routes import matched_prefix, method
-from gwproxy.config.values import Value, list_of, plain, text
+from gwproxy.config.values import plain, text
 from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Reply, Traits
 from gwproxy.filters.claims import ClaimPath, claim_path
 from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
-
-T = TypeVar("T")
 
 # Where scopes stand, by custom: RFC 8693 section 4.2, and what identity providers made of it before. The first one that
 # a principal has counts.
@@ -41,19 +39,6 @@ _PARAMETER: Final = re.compile(rb";[^/]*")
 _SLASHES: Final = re.compile(rb"(?:/|%2F|%5C)+")
 
 
-def _some(parse: Callable[[str], T]) -> Value[tuple[T, ...]]:
-    """A list that is not empty: from an empty variable, one would ask for nothing."""
-    many = list_of(parse)
-
-    def read(given: str, base: Path) -> tuple[T, ...]:
-        items = many.read(given, base)
-        if not items:
-            raise BadValue("must name at least one")
-        return items
-
-    return Value(many.kind, read, many.write)
-
-
 def _parse_scope(given: str) -> str:
     # RFC 6749 section 3.3
     if not re.fullmatch(r"[!#-\[\]-~]+", given):
@@ -61,7 +46,7 @@ def _parse_scope(given: str) -> str:
     return given
 
 
-_scopes: Final = _some(plain("scope", _parse_scope))
+_scopes: Final = some_of(plain("scope", _parse_scope))
 
 
 @attrs.frozen
@@ -75,10 +60,10 @@ class Options:
         "boolean, or a list of them.",
     )
     any_of: tuple[str, ...] = option(
-        _some(text), default=(), key="any", doc="Values of which the claim must have at least one."
+        some_of(text), default=(), key="any", doc="Values of which the claim must have at least one."
     )
     all_of: tuple[str, ...] = option(
-        _some(text), default=(), key="all", doc="Values of which the claim must have every one."
+        some_of(text), default=(), key="all", doc="Values of which the claim must have every one."
     )
     scopes: tuple[str, ...] = option(_scopes, default=(), doc="Scopes that must all have been granted.")
     scopes_any: tuple[str, ...] = option(_scopes, default=(), doc="Scopes of which one must have been granted.")
@@ -89,10 +74,10 @@ class Options:
         "there is of scope, scp and scopes.",
     )
     methods: tuple[bytes, ...] = option(
-        _some(method), default=(), doc="Only requests with these methods are looked at. GET takes HEAD along."
+        some_of(method), default=(), doc="Only requests with these methods are looked at. GET takes HEAD along."
     )
     paths: tuple[str, ...] = option(
-        _some(matched_prefix),
+        some_of(matched_prefix),
         default=(),
         doc="Only requests for these paths, and what is below them, are looked at: /admin takes /admin and /admin/x, "
         "not /administer.",
