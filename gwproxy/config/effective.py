@@ -5,7 +5,7 @@ Loading what is written gives the same configuration, but for secrets that stood
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gwproxy.config.expand import escape
@@ -20,7 +20,13 @@ def show(config: Config) -> str:
         ("admin", "", "", config.admin),
         ("log", "", "", config.log),
     ]
-    for kind, named in (("listen", config.listeners), ("upstream", config.upstreams), ("route", config.routes)):
+    named_kinds: list[tuple[str, Mapping[str, Any]]] = [
+        ("store", config.stores),
+        ("listen", config.listeners),
+        ("upstream", config.upstreams),
+        ("route", config.routes),
+    ]
+    for kind, named in named_kinds:
         sections += [(kind, name, "", options) for name, options in named.items()]
     sections += [("filter", name, section.type, section.options) for name, section in config.filters.items()]
     return "\n".join("".join(_section(config, *section)) for section in sections)
