@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from gwproxy.config.model import Config, RouteOptions, ServerHeader, UpstreamOpt
 from gwproxy.edge.pages import error_page
 from gwproxy.edge.site import Site
 from gwproxy.edge.static import static_action
-from gwproxy.filters.api import FilterContext, Report, no_report
+from gwproxy.filters.api import FilterContext, Report, Traits, no_report
 from gwproxy.filters.chain import FilterChain
 from gwproxy.filters.registry import FilterType, filter_types
 from gwproxy.http.trusted import TrustedProxies
@@ -49,6 +49,7 @@ class Gateway:
     routes: tuple[Route, ...]
     builtins: frozenset[str]  # services inside the gateway that it uses
     agent: UpstreamAgent
+    secret_parameters: frozenset[str]  # of queries: what the logs must not show
 
     def close(self) -> None:
         """Closes connections to upstreams; those in use when their exchange ends."""
@@ -115,7 +116,8 @@ class Builder:
         addresses = [address for options in config.upstreams.values() for address in options.servers]
         builtins = frozenset(address.host for address in addresses if address.kind == "builtin")
         site = Site(Router(good), settings)
-        return Gateway(site, generation, tuple(upstreams.values()), tuple(good), builtins, agent)
+        secrets = frozenset(name for traits in self._traits() for name in traits.secret_parameters)
+        return Gateway(site, generation, tuple(upstreams.values()), tuple(good), builtins, agent, secrets)
 
     def _upstream(self, options: UpstreamOptions) -> Upstream:
         return Upstream(options, [self._server(address, options) for address in options.servers])
@@ -130,6 +132,9 @@ class Builder:
             name: self._keeper.keep(("store", options), partial(Store, options, self._reactor, meters))
             for name, options in self._config.stores.items()
         }
+
+    def _traits(self) -> Iterator[Traits]:
+        return (self._types[section.type].traits(section.options) for section in self._config.filters.values())
 
     def _filters(self) -> dict[str, object]:
         made: dict[str, object] = {}

@@ -25,6 +25,7 @@ from gwproxy.edge.listener import Listener, listening_port
 from gwproxy.observe.access import AccessLog
 from gwproxy.observe.errors import ErrorLog, observe_application
 from gwproxy.observe.lag import LagProbe
+from gwproxy.observe.masking import also_mask
 from gwproxy.observe.metrics import Metrics
 from gwproxy.observe.observer import Observer
 from gwproxy.observe.security import SecurityLog
@@ -77,6 +78,7 @@ class GatewayService(Service):
         self.gateway: Gateway = builder.build()
         if builder.mistakes:
             raise ConfigErrors(builder.mistakes)
+        also_mask(self.gateway.secret_parameters)
         self.listeners = [Listener(options, self.gateway.site, reactor) for options in config.listeners.values()]
         self._ports: list[IListeningPort] = []
         self._not_ready = ["starting"]

@@ -125,9 +125,9 @@ def write_date(seconds: float) -> str:
 # Reading them
 
 
-def read_keys(data: bytes, file: str) -> StoredKeys:
+def read_keys(data: bytes) -> StoredKeys:
     """The keys of a file. Raises ValueError that says what is wrong in which lines; nothing in it is secret."""
-    sections, mistakes = read_sections(data, file)
+    sections, mistakes = read_sections(data, "")
     told = [(mistake.place.line, mistake.message) for mistake in mistakes]
     keys = []
     for section in sections:

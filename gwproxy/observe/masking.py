@@ -8,6 +8,7 @@ Targets are text here, their bytes read as latin-1: searching in text is several
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 MASK = "***"
@@ -33,6 +34,16 @@ _USERINFO = re.compile(r"(?://|^)[^/?#@]*@")
 # What names of parameters were found to be: they are few, and the same again and again. Emptied when full.
 _verdicts: dict[str, bool] = {}
 _MAX_VERDICTS = 1024
+
+
+# Those that the configuration names, in the same form.
+_configured: set[str] = set()
+
+
+def also_mask(names: Iterable[str]) -> None:
+    """From now on the values of these parameters are secrets, too."""
+    _configured.update(name.lower().translate(_SEPARATORS) for name in names)
+    _verdicts.clear()
 
 
 def mask_target(target: str) -> str:
@@ -70,7 +81,7 @@ def is_secret(name: str) -> bool:
 
 def _is_secret_word(name: str) -> bool:
     plain = name.lower().translate(_SEPARATORS)
-    return plain in _SECRETS or plain.endswith(_SECRET_ENDINGS)
+    return plain in _SECRETS or plain in _configured or plain.endswith(_SECRET_ENDINGS)
 
 
 def _mask_piece(piece: str) -> str:

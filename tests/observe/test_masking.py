@@ -75,3 +75,13 @@ def test_names_seen_do_not_fill_the_memory() -> None:
     for number in range(3000):
         is_secret(f"name{number}")
     assert len(masking._verdicts) <= masking._MAX_VERDICTS
+
+
+def test_names_that_the_configuration_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_configured", set())
+    assert mask_target("/a?licence_no=S&x=1") == "/a?licence_no=S&x=1"
+    masking.also_mask(["Licence-No"])
+    assert mask_target("/a?licence_no=S&x=1") == "/a?licence_no=***&x=1"
+    masking.also_mask([])
+    assert mask_target("/a?%6cicence_no=S") == "/a?%6cicence_no=***"
+    masking._verdicts.clear()
