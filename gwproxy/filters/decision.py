@@ -56,6 +56,7 @@ class Denial(StrEnum):
     TOKEN_REVOKED = "token_revoked"
     KEY_UNKNOWN = "key_unknown"  # an API key that is none, expired or revoked
     KEY_EXPIRED = "key_expired"
+    CREDENTIALS_MALFORMED = "credentials_malformed"  # Basic: no base64, no UTF-8, no colon, control characters
     BAD_PASSWORD = "bad_password"  # or no such user: nobody is told which
     # who could tell does not answer: 503
     KEYS_UNAVAILABLE = "keys_unavailable"  # no JWKS yet
@@ -76,6 +77,8 @@ class Denial(StrEnum):
     BODY_NOT_JSON = "body_not_json"  # 400
     BODY_TOO_DEEP = "body_too_deep"  # 400
     BODY_TOO_MANY_KEYS = "body_too_many_keys"  # 400
+    BODY_TOO_MANY_VALUES = "body_too_many_values"  # 400
+    BODY_KEY_TWICE = "body_key_twice"  # 400
     BODY_SCHEMA = "body_schema"  # 422
     BODY_TYPE = "body_type"  # 415
 
