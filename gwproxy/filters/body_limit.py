@@ -22,7 +22,7 @@ from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
 class Options:
     """`[filter:NAME] type = body_limit`."""
 
-    max: int = option(size, doc="The largest request body that passes; 0 refuses every body.")
+    max: int = option(size(0), doc="The largest request body that passes; 0 refuses every body.")
     mode: Mode = mode_option()
 
 
