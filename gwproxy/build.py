@@ -21,6 +21,7 @@ from gwproxy.edge.site import Site
 from gwproxy.edge.static import static_action
 from gwproxy.filters.api import FilterContext, Report, Traits, no_report
 from gwproxy.filters.chain import FilterChain
+from gwproxy.filters.order import Chain, Step, warnings
 from gwproxy.filters.registry import FilterType, filter_types
 from gwproxy.http.trusted import TrustedProxies
 from gwproxy.proxy.answers import RedirectAction, RespondAction
@@ -70,7 +71,8 @@ class Surroundings:
 
 
 class Builder:
-    """Builds one configuration. Mistakes are collected, so that all are told at once."""
+    """Builds one configuration. Mistakes are collected, so that all are told at once; `warnings` are of what works, and
+    is probably not meant so."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Builder:
         surroundings: Surroundings | None = None,
     ) -> None:
         self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
         self._config = config
         self._reactor = reactor
         self._keeper = keeper
@@ -103,6 +106,10 @@ class Builder:
         for first, second in find_ties(good):
             message = f"takes the same requests as [route:{first.name}], with the same rank"
             self.mistakes.append(config.mistake("route", second.name, "path", message))
+        traits = self._traits()
+        self.warnings += [
+            config.mistake("route", name, "filters", words) for name, words in warnings(self._chains(traits))
+        ]
         generation = Generation(number)
         settings = ProxySettings(
             seconds=self._reactor.seconds,
@@ -116,7 +123,7 @@ class Builder:
         addresses = [address for options in config.upstreams.values() for address in options.servers]
         builtins = frozenset(address.host for address in addresses if address.kind == "builtin")
         site = Site(Router(good), settings)
-        secrets = frozenset(name for traits in self._traits() for name in traits.secret_parameters)
+        secrets = frozenset(name for each in traits.values() for name in each.secret_parameters)
         return Gateway(site, generation, tuple(upstreams.values()), tuple(good), builtins, agent, secrets)
 
     def _upstream(self, options: UpstreamOptions) -> Upstream:
@@ -133,8 +140,31 @@ class Builder:
             for name, options in self._config.stores.items()
         }
 
-    def _traits(self) -> Iterator[Traits]:
-        return (self._types[section.type].traits(section.options) for section in self._config.filters.values())
+    def _traits(self) -> dict[str, Traits]:
+        """What each filter says of itself, by name."""
+        said: dict[str, Traits] = {}
+        for name, section in self._config.filters.items():
+            try:
+                said[name] = self._types[section.type].traits(section.options)
+            except Exception as error:  # whoever wrote that type
+                said[name] = Traits()
+                message = f"its traits failed: {type(error).__name__}: {error}"
+                self.mistakes.append(self._config.mistake("filter", name, None, message))
+        return said
+
+    def _chains(self, traits: Mapping[str, Traits]) -> Iterator[Chain]:
+        """The filters of each route, with what they mean for each other."""
+        types = {name: section.type for name, section in self._config.filters.items()}
+        steps = {name: Step(name, type_, traits[name], self._types[type_].known) for name, type_ in types.items()}
+        for name, options in self._config.routes.items():
+            servers = self._config.upstreams[options.upstream].servers if options.upstream else ()
+            yield Chain(
+                name,
+                tuple(steps[each] for each in options.filters),
+                frozenset(server.label for server in servers),
+                # The GET of a WebSocket is not the end of it.
+                frozenset() if options.websocket else frozenset(options.methods),
+            )
 
     def _filters(self) -> dict[str, object]:
         made: dict[str, object] = {}
@@ -188,13 +218,25 @@ class Builder:
         return route
 
 
-def check(config: Config, types: Mapping[str, FilterType] | None = None) -> list[Mistake]:
+@attrs.frozen
+class Checked:
+    """What a build found: what is wrong, and what is probably not meant so. Both in the order of the file."""
+
+    mistakes: list[Mistake]
+    warnings: list[Mistake]
+
+
+def check(config: Config, types: Mapping[str, FilterType] | None = None) -> Checked:
     """What is wrong with a configuration that parses: filters that cannot be made, routes that tie. Listens nowhere."""
     from twisted.internet.task import Clock
 
     builder = Builder(config, Clock(), Keeper(), _NoObserver(), {}, types)
     builder.build()
-    return sorted(builder.mistakes, key=lambda mistake: mistake.place.line)
+    return Checked(_in_order(builder.mistakes), _in_order(builder.warnings))
+
+
+def _in_order(found: list[Mistake]) -> list[Mistake]:
+    return sorted(found, key=lambda mistake: mistake.place.line)
 
 
 class _NoObserver:

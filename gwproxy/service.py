@@ -78,6 +78,7 @@ class GatewayService(Service):
         self.gateway: Gateway = builder.build()
         if builder.mistakes:
             raise ConfigErrors(builder.mistakes)
+        self._warnings = builder.warnings
         also_mask(self.gateway.secret_parameters)
         self.listeners = [Listener(options, self.gateway.site, reactor) for options in config.listeners.values()]
         self._ports: list[IListeningPort] = []
@@ -146,6 +147,8 @@ class GatewayService(Service):
         self._reactor.callWhenRunning(self._keeper.start)
         self._reactor.callWhenRunning(self._running)
         self._not_ready = []
+        for warning in self._warnings:
+            _log.warn("{warning}", warning=str(warning))
         _log.info(
             "gwproxy {version} serves {routes} routes of {path}; try: {curl}",
             version=gwproxy.__version__,

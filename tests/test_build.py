@@ -13,7 +13,7 @@ from gwproxy.config import Config, ConfigMistake, parse
 from gwproxy.config.options import option
 from gwproxy.config.values import text
 from gwproxy.edge.static import ResourceAction
-from gwproxy.filters.api import Exchange, FilterContext, Reply
+from gwproxy.filters.api import Exchange, FilterContext, Reply, Traits
 from gwproxy.filters.registry import FilterType
 from gwproxy.proxy.answers import RedirectAction, RespondAction
 from gwproxy.proxy.forward import Forward
@@ -156,7 +156,7 @@ def test_closing_closes_what_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mistakes(source: str) -> list[str]:
-    return [str(mistake) for mistake in check(config_of(source), Made().types)]
+    return [str(mistake) for mistake in check(config_of(source), Made().types).mistakes]
 
 
 def test_a_good_file_has_no_mistakes() -> None:
@@ -208,10 +208,70 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
     assert [line.split(" ")[0] for line in found] == ["gw.ini:7:", "gw.ini:10:", "gw.ini:15:"]
 
 
+ORDER = """\
+[upstream:users]
+servers = http://127.0.0.1:1
+[upstream:again]
+servers = http://127.0.0.1:2, http://127.0.0.1:1
+[route:private]
+upstream = users
+filters =
+    login
+    guard
+[route:public]
+path = /public
+upstream = again
+[filter:login]
+type = login
+[filter:guard]
+type = guard
+"""
+
+
+def test_what_is_probably_not_meant_so_is_a_warning_at_its_line() -> None:
+    made = Made()
+    login = Traits(identifies=True, costly=True, vouches_for=(b"X-User",))
+    types = {
+        "login": FilterType("login", "a test", Options, made.factory, traits=lambda options: login, known=True),
+        "guard": FilterType("guard", "a test", Options, made.factory, traits=lambda options: Traits(cheap_guard=True)),
+    }
+    config = parse(f"{HEAD}{ORDER}".encode(), "gw.ini", environ={}, filter_types=dict.fromkeys(types, Options))
+    checked = check(config, types)
+    assert checked.mistakes == []
+    guard, field = map(str, checked.warnings)
+    assert guard.startswith("gw.ini:9: [route:private] guard (guard) keeps much out for little")
+    assert field.startswith("gw.ini:12: [route:public] clients can send X-User to the same servers")
+
+
+def test_traits_that_fail_are_a_mistake() -> None:
+    made = Made()
+    types = {"noting": FilterType("noting", "a test", Options, made.factory, traits=lambda options: 1 / 0)}  # type: ignore[arg-type,return-value]  # on purpose
+    told = [str(each) for each in check(config_of(f"{HEAD}[filter:f]\ntype = noting\n"), types).mistakes]
+    assert told == ["gw.ini:3: [filter:f] its traits failed: ZeroDivisionError: division by zero"]
+
+
+def test_real_types_say_what_they_mean() -> None:
+    from gwproxy.filters.registry import filter_types
+
+    types = filter_types()
+    text = (
+        f"{HEAD}[upstream:u]\nservers = http://127.0.0.1:1\n"
+        "[route:a]\nupstream = u\nfilters = admins, office, cookie\n"
+        "[filter:admins]\ntype = require\nscopes = x\n[filter:office]\ntype = ip\ndeny = 10.0.0.0/8\n"
+        "[filter:cookie]\ntype = cookie_to_header\n"
+    )
+    options = {name: each.options_class for name, each in types.items()}
+    checked = check(parse(text.encode(), "gw.ini", environ={}, filter_types=options), types)
+    assert [str(warning).partition(" (")[0] for warning in checked.warnings] == [
+        "gw.ini:7: [route:a] admins",
+        "gw.ini:7: [route:a] cookie",
+    ]
+
+
 def test_the_installed_types_are_the_default() -> None:
     source = f"{HEAD}[filter:h]\ntype = headers\n"
     from gwproxy.filters.registry import filter_types
 
     types = {name: each.options_class for name, each in filter_types().items()}
     config = parse(source.encode(), "gw.ini", environ={}, filter_types=types)
-    assert len(check(config)) == 1
+    assert len(check(config).mistakes) == 1

@@ -11,6 +11,8 @@ import pytest
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import provider
 
 from gwproxy.config import ConfigErrors, parse
 from gwproxy.filters.registry import filter_types
@@ -240,6 +242,23 @@ def test_the_second_signal_does_not_wait() -> None:
     client.shuts()
     daemon.passes(3)
     assert daemon.stopped == [None]
+
+
+def test_it_warns_of_what_is_probably_not_meant_so() -> None:
+    warned = []
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if event["log_level"] is LogLevel.warn:
+            warned.append(formatEvent(event))
+
+    source = TEXT.replace("respond = 200 hello", "respond = 200 hello\nfilters = who")
+    daemon = Daemon(f"{source}[filter:who]\ntype = require\nscopes = x\n")
+    globalLogPublisher.addObserver(observe)
+    daemon.start()
+    globalLogPublisher.removeObserver(observe)
+    daemon.stop()
+    assert [text.partition(" asks")[0] for text in warned] == ["gw.ini:18: [route:hello] who (require)"]
 
 
 def test_it_tells_what_to_try(daemon: Daemon) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
-from gwproxy.commands.loading import load_file
+from gwproxy.commands.loading import load_checked
 from gwproxy.config import show
 
 
@@ -18,8 +19,10 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints what there is, or what is in force. Raises ConfigErrors."""
-    config = load_file(options.file)
+    """Prints what there is, or what is in force, and warnings to stderr. Raises ConfigErrors."""
+    config, warnings = load_checked(options.file)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if options.show:
         print(show(config), end="")
         return 0

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from gwproxy.config.mistakes import BadValue, ConfigMistake, did_you_mean
 from gwproxy.config.options import option
 from gwproxy.config.values import Value, list_of, plain
-from gwproxy.filters.api import Exchange, FilterContext, Header, IAttemptFilter, IResponseFilter
+from gwproxy.filters.api import Exchange, FilterContext, Header, IAttemptFilter, IResponseFilter, Traits
 from gwproxy.http.headers import HOP_BY_HOP, TOKEN
 
 # Written by the gateway itself after the filters' edits: a second field would contradict it.
@@ -245,6 +245,11 @@ class HeadersFilter:
 
     def on_response(self, exchange: Exchange) -> None:
         self._response.apply(exchange.response_headers, exchange)
+
+
+def traits(options: Options) -> Traits:
+    """What it sets, no client can send either. What it adds stands beside the client's."""
+    return Traits(removes=(*options.request_remove, *(name for name, _ in options.request_set)))
 
 
 def factory(options: Options, context: FilterContext) -> HeadersFilter:

@@ -39,6 +39,8 @@ class FilterType:
     problem: str = ""
     # What a filter with these options means for the others of its chain.
     traits: Callable[[Any], Traits] = lambda options: Traits()
+    # Whether it says so at all, or is ours and has nothing to say.
+    known: bool = False
 
 
 def filter_types(found: Iterable[EntryPoint] | None = None) -> dict[str, FilterType]:
@@ -67,8 +69,8 @@ def _load(name: str, entries: list[EntryPoint]) -> FilterType:
         return _unusable(name, owners, f"{entries[0].value} of {owners} has no function factory")
     traits = getattr(loaded, "traits", None)
     if traits is None:
-        return FilterType(name, owners, options_class, factory)
-    return FilterType(name, owners, options_class, factory, traits=traits)
+        return FilterType(name, owners, options_class, factory, known=owners.startswith("gwproxy "))
+    return FilterType(name, owners, options_class, factory, traits=traits, known=True)
 
 
 def _owner(entry: EntryPoint) -> str:

@@ -38,3 +38,18 @@ def test_check_show_can_be_checked_itself(file: str, tmp_path: Path, capsys: Cap
     again.write_text(shown)
     assert main(["check", "--show", str(again)]) == 0
     assert capsys.readouterr().out == shown
+
+
+def test_warnings_go_to_stderr_and_are_no_mistakes(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "gw.ini"
+    path.write_text(
+        "[listen:a]\nendpoint = tcp:0\n[route:r]\nrespond = 200\nfilters = admins\n"
+        "[filter:admins]\ntype = require\nscopes = admin\n"
+    )
+    assert main(["check", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{path}: ok, 1 listener, 1 route, 0 upstreams, 1 filter\n"
+    assert err == (
+        f"warning: {path}:5: [route:r] admins (require) asks who it is, and no filter of this route finds out: "
+        "nobody is ever logged in\n"
+    )

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from gwproxy.config import ConfigErrors, ConfigMistake, parse, show
 from gwproxy.config.mistakes import BadValue
 from gwproxy.filters import headers
-from gwproxy.filters.api import Header, Principal
+from gwproxy.filters.api import Header, Principal, Traits
 from gwproxy.filters.headers import VARIABLES, Template
-from gwproxy.testing import FakeExchange, UpstreamResponse, build_filter, run_filter
+from gwproxy.testing import FakeExchange, UpstreamResponse, build_filter, parse_options, run_filter
 
 
 def sent(exchange: FakeExchange | None = None, **options: str) -> list[Header]:
@@ -267,3 +267,9 @@ def test_what_is_shown_loads_again() -> None:
     config = parse(text.encode(), "gw.ini", environ={}, filter_types={"headers": headers.Options})
     again = parse(show(config).encode(), "gw.ini", environ={}, filter_types={"headers": headers.Options})
     assert again.filters == config.filters
+
+
+def test_what_others_of_the_chain_should_know() -> None:
+    texts = {"request_remove": "X-User-Id", "request_set": "X-A: 1", "request_add": "X-B: 1"}
+    options = parse_options(headers.Options, texts)
+    assert headers.traits(options) == Traits(removes=(b"x-user-id", b"X-A"))

@@ -14,6 +14,7 @@ from zope.interface import provider
 
 from gwproxy.config import ConfigErrors, ConfigMistake, parse
 from gwproxy.filters import headers, security_headers
+from gwproxy.filters.api import Traits
 from gwproxy.filters.registry import GROUP, FilterType, filter_types
 from gwproxy.testing import build_filter
 
@@ -118,6 +119,18 @@ def test_a_type_of_another_distribution_is_found(site: Site, warnings: list[LogE
         "gw.ini:5: [filter:mine] limit = '0': must be 1 or more"
     ]
     assert warnings == []
+
+
+def test_whether_a_type_says_what_it_means_for_others(site: Site) -> None:
+    """Of our own, one without traits has nothing to say; of others, it may mean anything."""
+    said = f"{MODULE}\nfrom gwproxy.filters.api import Traits\ndef traits(options):\n    return Traits(costly=True)\n"
+    site.install("acme_filters", "acme", "acme_filter")
+    site.install("other_filters", "other", "other_filter", said)
+    types = site.types()
+    assert (types["acme"].known, types["acme"].traits(None)) == (False, Traits())
+    assert (types["other"].known, types["other"].traits(None)) == (True, Traits(costly=True))
+    own = [each for each in filter_types().values() if each.distribution.startswith("gwproxy ") and not each.problem]
+    assert own and all(each.known for each in own)
 
 
 def test_an_object_can_stand_for_the_module(site: Site) -> None:
