@@ -88,14 +88,12 @@ def _parse_part(text: str) -> tuple[str, str]:
 key_spec: Final[Value[KeySpec]] = plain("key", KeySpec.parse)
 
 
-def key_option() -> KeySpec:
-    """The option `key`, of filters that count."""
-    return option(
-        key_spec,
-        default=KeySpec.parse("ip"),
-        metavar="ip | header:NAME | cookie:NAME | claim:NAME | api_key | route",
-        doc="What requests are counted by, or several with + between; the client's ip for a part that is not there.",
-    )
+# Of the option `key`, in every filter that counts.
+BY_ADDRESS: Final = KeySpec.parse("ip")
+KEY_METAVAR: Final = "ip | header:NAME | cookie:NAME | claim:NAME | api_key | route"
+KEY_DOC: Final = (
+    "What requests are counted by, or several with + between; the client's ip for a part that is not there."
+)
 
 
 def ipv6_prefix_option() -> int:
