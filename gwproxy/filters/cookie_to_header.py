@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-import re
+import string
 from typing import Final
 
 import attrs
@@ -25,7 +25,12 @@ from gwproxy.filters.api import Exchange, FilterContext, IRequestFilter, Traits
 from gwproxy.http.cookies import cookie_values, remove_cookie
 from gwproxy.http.headers import REQUEST_KINDS, TOKEN, Kind
 
-_IS_B64TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*").fullmatch
+_B64TOKEN: Final = (string.ascii_letters + string.digits + "-._~+/").encode("ascii")
+
+
+def _is_b64token(value: bytes) -> bool:
+    bare = value.rstrip(b"=")
+    return bool(bare) and not bare.translate(None, _B64TOKEN)
 
 
 def _parse_header(text: str) -> str:
@@ -81,7 +86,7 @@ class CookieToHeaderFilter:
         if not values:
             return
         value = values[0]
-        if (len(values) > 1 and any(other != value for other in values)) or not _IS_B64TOKEN(value):
+        if (len(values) > 1 and any(other != value for other in values)) or not _is_b64token(value):
             return
         length, lower = self._length, self._lower
         for name, _ in headers:

@@ -32,6 +32,9 @@ _PLAIN: Final = 0
 _VARY: Final = 1
 _CORS: Final = 2
 
+# Origins that a wildcard allows, in one filter: strangers choose them.
+_MOST_REMEMBERED: Final = 1024
+
 _VARY_ORIGIN: Final = (b"Vary", b"Origin")
 _PREFLIGHT_VARIES_BY: Final = b"Access-Control-Request-Method, Access-Control-Request-Headers"
 
@@ -141,7 +144,7 @@ class CorsFilter:
             rest.append((b"Access-Control-Expose-Headers", b", ".join(options.expose)))
         self._rest = tuple(rest)
         self._origins = Origins(each for each in options.origins if each != ANY)
-        # By origin, what stands on its answers; a wildcard's are made as they come.
+        # By origin, what stands on its answers; those that a wildcard allows are remembered as they come.
         self._granted = {each: self._grants(each) for each in self._origins.exact}
         self._for_all = self._grants(b"*") if ANY in options.origins else None
         varies_by = _PREFLIGHT_VARIES_BY if self._for_all is not None else b"Origin, " + _PREFLIGHT_VARIES_BY
@@ -188,7 +191,9 @@ class CorsFilter:
             return None
         granted = self._granted.get(origin)
         if granted is None and origin in self._origins:
-            return self._grants(origin)
+            granted = self._grants(origin)
+            if len(self._granted) < _MOST_REMEMBERED:
+                self._granted[origin] = granted
         return granted
 
     def _grants(self, origin: bytes) -> tuple[Header, ...]:

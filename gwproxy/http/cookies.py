@@ -11,55 +11,68 @@ from typing import Final
 from gwproxy.http.headers import Headers
 
 _BLANKS: Final = b" \t"
+_QUOTE: Final = ord('"')
+
+# Where a pair begins and ends in its field, and its value; None: it has no `=`.
+_Found = tuple[int, int, bytes | None]
 
 
 def cookie_values(headers: Headers, name: bytes) -> list[bytes]:
     """All values of the cookie `name`, in order; quotes around a value are not part of it."""
     values: list[bytes] = []
     for field, text in headers:
-        # Most requests have no such cookie: splitting is for those that may.
-        if len(field) == 6 and name in text and field.lower() == b"cookie":
-            values += [_value(pair) for pair in text.split(b";") if name in pair and _is(pair, name) and b"=" in pair]
+        if len(field) == 6 and field.lower() == b"cookie":
+            values += [value for _, _, value in _find(text, name) if value is not None]
     return values
 
 
 def remove_cookie(headers: Headers, name: bytes) -> list[bytes]:
     """Takes every cookie `name` out, in place, and gives their values, as cookie_values() does. The other cookies stay
-    as they are, byte for byte; a Cookie field with nothing left goes."""
+    as they are, byte for byte; a Cookie field with nothing left goes.
+
+    A pair that is only `name`, without `=`, is a cookie without a name for browsers, and one without a value for many
+    servers: it goes too.
+    """
     values: list[bytes] = []
-    emptied = False
+    empty: list[int] = []
     for index, (field, text) in enumerate(headers):
-        if len(field) == 6 and name in text and field.lower() == b"cookie":
-            taken, left = _divide(text, name)
-            if left is not None:
+        if len(field) == 6 and field.lower() == b"cookie":
+            found = _find(text, name)
+            if found:
+                values += [value for _, _, value in found if value is not None]
+                left = _without(text, found)
                 headers[index] = (field, left)
-                emptied = emptied or not left
-                values += taken
-    if emptied:
-        headers[:] = [pair for pair in headers if pair[1] or pair[0].lower() != b"cookie"]
+                if not left:
+                    empty.append(index)
+    for index in reversed(empty):
+        del headers[index]
     return values
 
 
-def _divide(text: bytes, name: bytes) -> tuple[list[bytes], bytes | None]:
-    """The values of `name` in one Cookie field, and what the field is without them; None: as it was."""
-    pairs = text.split(b";")
-    # One without `=` is a cookie without a name for browsers, and one without a value for many servers: it goes too.
-    left = [pair for pair in pairs if name not in pair or not _is(pair, name)]
-    if len(left) == len(pairs):
-        return [], None
-    values = [_value(pair) for pair in pairs if name in pair and _is(pair, name) and b"=" in pair]
-    if not any(pair.strip(_BLANKS) for pair in left):
-        return values, b""
-    if left[0] is not pairs[0]:
-        # What separated it from the ones that are gone.
-        left[0] = left[0].lstrip(_BLANKS)
-    return values, b";".join(left)
+def _find(text: bytes, name: bytes) -> list[_Found]:
+    """The pairs of one field that are named so. It looks for the name and not at every pair: fields are long."""
+    found: list[_Found] = []
+    end = 0
+    at = text.find(name)
+    while at >= 0:
+        start = text.rfind(b";", end, at) + 1 or end
+        end = text.find(b";", at)
+        if end < 0:
+            end = len(text)
+        key, equals, value = text[start:end].partition(b"=")
+        if key.strip(_BLANKS) == name:
+            found.append((start, end, _unquoted(value.strip(_BLANKS)) if equals else None))
+        at = text.find(name, end)
+    return found
 
 
-def _is(pair: bytes, name: bytes) -> bool:
-    return pair.partition(b"=")[0].strip(_BLANKS) == name
+def _without(text: bytes, found: list[_Found]) -> bytes:
+    """A field without these pairs, and without the `;` before each; for the first of all, the one behind it."""
+    left = text
+    for start, end, _ in reversed(found):
+        left = left[: start - 1] + left[end:] if start else left[end + 1 :].lstrip(_BLANKS)
+    return left if left.strip(b"; \t") else b""
 
 
-def _value(pair: bytes) -> bytes:
-    value = pair.partition(b"=")[2].strip(_BLANKS)
-    return value[1:-1] if len(value) > 1 and value[:1] == value[-1:] == b'"' else value
+def _unquoted(value: bytes) -> bytes:
+    return value[1:-1] if len(value) > 1 and value[0] == _QUOTE == value[-1] else value

@@ -152,6 +152,14 @@ def test_all_origins_get_the_same_answer() -> None:
     assert answered(calls(None), [(b"Vary", b"Accept")], origins="*") == [(b"Vary", b"Accept"), allows(b"*")]
 
 
+def test_strangers_cannot_fill_the_memory() -> None:
+    built = build_filter(cors, LISTED)
+    for number in range(1100):
+        origin = b"https://%d.apps.example" % number
+        assert run_filter(built, calls(origin)).headers == [VARY, allows(origin)]
+    assert len(built._granted) == 1024
+
+
 def test_answers_do_not_share_a_list() -> None:
     built = build_filter(cors, LISTED)
     run_filter(built, calls(APP)).headers.append((b"X-A", b"1"))

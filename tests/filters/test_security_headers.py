@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gwproxy.config import parse, show
-from gwproxy.config.mistakes import BadValue
+from gwproxy.config.mistakes import BadValue, ConfigMistake
 from gwproxy.filters import security_headers
 from gwproxy.filters.api import Header, Reply
 from gwproxy.testing import FakeExchange, FilterHarness, UpstreamResponse, build_filter, run_filter
@@ -62,6 +62,43 @@ def test_the_upstreams_are_replaced() -> None:
 def test_without_replace_they_stay() -> None:
     upstream = [(b"x-frame-options", b"SAMEORIGIN"), (b"ETag", b"1")]
     assert answered(b"https", upstream, replace="no") == [*upstream, NOSNIFF, HSTS]
+
+
+def test_without_replace_plain_http_keeps_what_came() -> None:
+    upstream = [(b"Strict-Transport-Security", b"max-age=1")]
+    assert answered(b"http", upstream, replace="no") == [*upstream, NOSNIFF, DENY]
+
+
+def test_a_policy_that_only_reports() -> None:
+    report = (b"Content-Security-Policy-Report-Only", b"default-src 'self'")
+    options = {"csp": "default-src 'self'", "report_only": "yes"}
+    assert answered(b"http", [], **options) == [NOSNIFF, DENY, report]
+    # It is no ground to take away one that is enforced.
+    enforced = (b"Content-Security-Policy", b"default-src *")
+    reported = (b"content-security-policy-report-only", b"img-src *")
+    assert answered(b"http", [enforced, reported], **options) == [enforced, NOSNIFF, DENY, report]
+    assert answered(b"http", [reported], replace="no", **options) == [reported, NOSNIFF, DENY]
+
+
+def test_a_policy_that_is_enforced_leaves_one_that_only_reports() -> None:
+    reported = (b"Content-Security-Policy-Report-Only", b"img-src *")
+    enforced = (b"Content-Security-Policy", b"default-src 'self'")
+    both = [(b"content-security-policy", b"default-src *"), reported]
+    assert answered(b"http", both, csp="default-src 'self'") == [reported, NOSNIFF, DENY, enforced]
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"report_only": "yes"}, "report_only"),
+        ({"report_only": "yes", "csp": "default-src *; Sandbox allow-scripts"}, "csp"),
+        ({"report_only": "yes", "csp": "default-src *,sandbox"}, "csp"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_at_load(options: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigMistake) as caught:
+        build_filter(security_headers, options)
+    assert caught.value.key == key
 
 
 def test_replies_of_other_filters_have_them() -> None:
