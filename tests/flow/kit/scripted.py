@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from gwproxy.errors import BodyTooLarge
 from gwproxy.filters.api import Exchange, IAttemptFilter, IDoneFilter, IRequestFilter, IResponseFilter, Reply
 
 Hook = Callable[[Exchange], Any]
@@ -71,6 +72,28 @@ class Waiting(Scripted):
     def decides(self, verdict: Reply | None = None) -> None:
         """About the exchange that has waited longest."""
         self.verdicts.pop(0).callback(verdict)
+
+
+class Reads(Scripted):
+    """A filter that reads the body, keeps it, and lets pass: also what is too large, in shadow mode or by `lenient`."""
+
+    def __init__(self, limit: int = 100, verdict: Reply | None = None, lenient: bool = False) -> None:
+        super().__init__(request=self._read)
+        self.bodies: list[bytes | type[BaseException]] = []
+        self._limit = limit
+        self._verdict = verdict
+        self._lenient = lenient
+
+    def _read(self, exchange: Exchange) -> Deferred[Reply | None]:
+        return exchange.read_body(self._limit).addCallbacks(self._take, self._fail)
+
+    def _take(self, body: bytes) -> Reply | None:
+        self.bodies.append(body)
+        return self._verdict
+
+    def _fail(self, failure: Any) -> Any:
+        self.bodies.append(failure.type)
+        return None if self._lenient and failure.check(BodyTooLarge) else failure
 
 
 def replies(status: int = 401) -> Scripted:
