@@ -7,7 +7,6 @@ rounding: a tick is a nanosecond, or a part of one where the rate would not divi
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from math import gcd
 from typing import Final
@@ -21,7 +20,7 @@ _NANOSECONDS: Final = 1_000_000_000
 class Limit:
     """A rate and a burst, in ticks."""
 
-    __slots__ = ("burst", "capacity", "interval", "rate", "ticks")
+    __slots__ = ("burst", "capacity", "interval", "rate", "second", "ticks")
 
     def __init__(self, rate: Rate, burst: int) -> None:
         period = round(rate.seconds * _NANOSECONDS)
@@ -29,6 +28,7 @@ class Limit:
         self.rate = rate
         self.burst = burst
         self.ticks = rate.count // common  # in a nanosecond
+        self.second = self.ticks * _NANOSECONDS
         self.interval = period // common  # in which one request comes back
         self.capacity = burst * self.interval  # in which an empty bucket fills
 
@@ -43,67 +43,65 @@ class Limit:
 
     def seconds(self, ticks: int) -> int:
         """In whole seconds, rounded up."""
-        return -(-ticks // (self.ticks * _NANOSECONDS))
+        return -(-ticks // self.second)
 
 
 class LocalBuckets:
     """The buckets of this process. A key that is not there has a full one.
 
-    Holds `most` of them, and then gives up the one that was asked for longest ago. What is full again is dropped
-    as others come, two for each: no look at a bucket costs more than another, however many there are.
+    They are in two generations. What is asked for is in the young one, or comes into it. From time to time the young
+    one becomes the old one, and what is in the old one then is dropped, as a whole, at no cost for each request: after
+    the time in which a bucket fills, when all of them are full, or earlier, when there would be too many.
     """
 
-    __slots__ = ("_capacity", "_full", "_given_up", "_interval", "_most", "_scale", "_seconds")
+    __slots__ = ("_capacity", "_given_up", "_interval", "_most", "_old", "_scale", "_seconds", "_turn_at", "_young")
 
     def __init__(self, limit: Limit, most: int, seconds: Callable[[], float], given_up: Counter) -> None:
-        """`seconds`: a clock. `given_up` counts the buckets that were dropped though not full."""
+        """`most`: buckets kept at once. `seconds`: a clock. `given_up` counts buckets dropped before their time."""
         self._capacity = limit.capacity
         self._interval = limit.interval
         self._scale = limit.ticks
-        self._most = most
+        self._most = most // 2  # in a generation
         self._seconds = seconds
-        # When each bucket will be full, in ticks; in the order in which they were asked for. Not a dict, whose first
-        # item takes ever longer to find while the first ones are taken out.
-        self._full: OrderedDict[str, int] = OrderedDict()
         self._given_up = given_up
+        # When each bucket will be full, in ticks.
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+        self._turn_at = 0
 
     def __len__(self) -> int:
-        return len(self._full)
+        return len(self._young) + len(self._old)
 
     def take(self, key: str) -> int:
         """Takes one request out. Gives the ticks that the bucket now lacks; if nothing is in it, minus the ticks until
         there is."""
-        now = int(self._seconds() * _NANOSECONDS) * self._scale
-        buckets = self._full
-        full = buckets.get(key)
+        now = int(self._seconds() * 1e9) * self._scale
+        full = self._young.get(key)
         if full is None:
-            self._make_room(now)
+            full = self._rejuvenate(key, now)
+        if full < now:
             full = now
-        elif full < now:
-            full = now
-        lacking = full - now + self._interval
-        over = lacking - self._capacity
-        if over > 0:
-            if over > self._interval:
-                # No bucket lacks so much: the clock was set back. It begins anew, empty.
-                full, over = now + self._capacity, self._interval
-                buckets[key] = full
-            buckets.move_to_end(key)
-            return -over
-        buckets[key] = full + self._interval
-        buckets.move_to_end(key)
-        return lacking
+        full += self._interval
+        lacking = full - now
+        if lacking <= self._capacity:
+            self._young[key] = full
+            return lacking
+        if lacking > self._capacity + self._interval:
+            # No bucket lacks so much: the clock was set back. It begins anew, empty.
+            self._young[key] = now + self._capacity
+            return -self._interval
+        return self._capacity - lacking
 
-    def _make_room(self, now: int) -> None:
-        buckets = self._full
-        for _ in range(2):
-            oldest = next(iter(buckets), None)
-            if oldest is None or buckets[oldest] > now:
-                break
-            del buckets[oldest]
-        if len(buckets) >= self._most:
-            buckets.popitem(last=False)
-            self._given_up.value += 1
+    def _rejuvenate(self, key: str, now: int) -> int:
+        """Into the young generation, from the old one or from nowhere."""
+        full = self._old.pop(key, now)
+        if now >= self._turn_at or len(self._young) >= self._most:
+            if now < self._turn_at:
+                self._given_up.value += len(self._old)
+            self._old, self._young = self._young, {}
+            self._turn_at = now + self._capacity
+        self._young[key] = full
+        return full
 
 
 # The same in Redis. A bucket is there a moment at which it was full (microseconds) and the requests taken since: whole

@@ -67,7 +67,7 @@ class Options:
     max_keys: int = option(
         integer(100),
         default=100_000,
-        doc="Local buckets kept, some 250 bytes each; then the one longest unused is given up.",
+        doc="Local buckets kept, some 200 bytes each; beyond that those unused for longest are given up.",
     )
     mode: Mode = mode_option()
 
@@ -92,7 +92,11 @@ class RateLimitFilter:
         self._take = buckets.take
         self._decisions = Decisions(context, options.mode, Event.RATE_LIMITED)
         self._allowed = self._decisions.allowed
-        self._quota = QuotaFields(context.name, limit.burst, limit.window)
+        self._capacity = limit.capacity
+        self._interval = limit.interval
+        self._almost = limit.capacity - limit.interval  # what a bucket lacks that has one request in it
+        self._second = limit.second
+        self._fields_of = QuotaFields(context.name, limit.burst, limit.window).of
         # In shadow mode clients see nothing of it.
         self._tells = options.headers and options.mode is Mode.ENFORCE
         # By id of the exchange: what its answer will say. From on_request to on_done.
@@ -111,20 +115,21 @@ class RateLimitFilter:
 
     def _locally(self, exchange: Exchange, key: str) -> Verdict:
         lacking = self._take(key)
-        limit = self._limit
         if lacking < 0:
-            full = limit.capacity - limit.interval - lacking
-            return self._deny(exchange, limit.seconds(full), limit.seconds(-lacking))
+            limit = self._limit
+            return self._deny(exchange, limit.seconds(self._almost - lacking), limit.seconds(-lacking))
         self._allowed.value += 1
         if self._tells:
-            self._fields[id(exchange)] = self._quota.of(limit.left(lacking), limit.seconds(lacking))
+            # limit.left() and limit.seconds(), without the calls
+            left, reset = (self._capacity - lacking) // self._interval, -(-lacking // self._second)
+            self._fields[id(exchange)] = self._fields_of(left, reset)
         return None
 
     def _deny(self, exchange: Exchange, reset: int, wait: int) -> Reply | None:
         """`reset` and `wait`: seconds until the bucket is full, and until there is one again."""
         headers: list[Header] = [(b"Retry-After", b"%d" % max(1, wait))]
         if self._tells:
-            headers += self._quota.of(0, reset)
+            headers += self._fields_of(0, reset)
         return self._decisions.deny(exchange, Denial.RATE_LIMIT, 429, headers)
 
 
@@ -156,7 +161,7 @@ class SharedRateLimitFilter(RateLimitFilter):
             return self._deny(exchange, reset, -(-wait // _MICROSECONDS))
         self._allowed.value += 1
         if self._tells:
-            self._fields[id(exchange)] = self._quota.of(left, reset)
+            self._fields[id(exchange)] = self._fields_of(left, reset)
         return None
 
     def _failed(self, failure: Failure, exchange: Exchange, key: str) -> Verdict:
