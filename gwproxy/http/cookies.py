@@ -13,16 +13,13 @@ from gwproxy.http.headers import Headers
 _BLANKS: Final = b" \t"
 _QUOTE: Final = ord('"')
 
-# Where a pair begins and ends in its field, and its value; None: it has no `=`.
-_Found = tuple[int, int, bytes | None]
-
 
 def cookie_values(headers: Headers, name: bytes) -> list[bytes]:
     """All values of the cookie `name`, in order; quotes around a value are not part of it."""
     values: list[bytes] = []
     for field, text in headers:
         if len(field) == 6 and field.lower() == b"cookie":
-            values += [value for _, _, value in _find(text, name) if value is not None]
+            _divide(text, name, values)
     return values
 
 
@@ -37,10 +34,8 @@ def remove_cookie(headers: Headers, name: bytes) -> list[bytes]:
     empty: list[int] = []
     for index, (field, text) in enumerate(headers):
         if len(field) == 6 and field.lower() == b"cookie":
-            found = _find(text, name)
-            if found:
-                values += [value for _, _, value in found if value is not None]
-                left = _without(text, found)
+            left = _divide(text, name, values)
+            if left is not text:
                 headers[index] = (field, left)
                 if not left:
                     empty.append(index)
@@ -49,29 +44,25 @@ def remove_cookie(headers: Headers, name: bytes) -> list[bytes]:
     return values
 
 
-def _find(text: bytes, name: bytes) -> list[_Found]:
-    """The pairs of one field that are named so. It looks for the name and not at every pair: fields are long."""
-    found: list[_Found] = []
-    end = 0
-    at = text.find(name)
-    while at >= 0:
-        start = text.rfind(b";", end, at) + 1 or end
-        end = text.find(b";", at)
-        if end < 0:
-            end = len(text)
-        key, equals, value = text[start:end].partition(b"=")
-        if key.strip(_BLANKS) == name:
-            found.append((start, end, _unquoted(value.strip(_BLANKS)) if equals else None))
-        at = text.find(name, end)
-    return found
-
-
-def _without(text: bytes, found: list[_Found]) -> bytes:
-    """A field without these pairs, and without the `;` before each; for the first of all, the one behind it."""
-    left = text
-    for start, end, _ in reversed(found):
-        left = left[: start - 1] + left[end:] if start else left[end + 1 :].lstrip(_BLANKS)
-    return left if left.strip(b"; \t") else b""
+def _divide(text: bytes, name: bytes, values: list[bytes]) -> bytes:
+    """One Cookie field without the cookie `name`, whose values are added to `values`: `text` itself if it has none."""
+    if name not in text:
+        return text
+    pairs = text.split(b";")
+    left = []
+    for pair in pairs:
+        key, equals, value = pair.partition(b"=")
+        if key.strip(_BLANKS) != name:
+            left.append(pair)
+        elif equals:
+            values.append(_unquoted(value.strip(_BLANKS)))
+    if len(left) == len(pairs):
+        return text
+    if left and left[0] is not pairs[0]:
+        # What separated it from the ones that are gone.
+        left[0] = left[0].lstrip(_BLANKS)
+    rest = b";".join(left)
+    return rest if rest.strip(b"; \t") else b""
 
 
 def _unquoted(value: bytes) -> bytes:
