@@ -1,0 +1,218 @@
+"""Another service that is asked whether a request may pass: what it answered, remembered for a while.
+
+Rules:
+
+* Only that a request may pass is remembered, for exactly what was asked: the mark of all that was sent.
+* While answers are remembered, one question is under way for all who ask the same. They share the answer, unless it
+  sets a cookie: that is one client's own, and the others ask for themselves.
+* A call ends when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Iterable
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from gwproxy.calls import Answer, CallFailed
+from gwproxy.filters.api import FilterContext, Header, Reply
+from gwproxy.filters.decision import Denial
+from gwproxy.http.headers import Headers, get
+from gwproxy.tokens.remembered import Remembered
+
+_log = Logger(namespace="gwproxy")
+
+
+@attrs.frozen
+class Question:
+    """How it is asked, and what is read of an answer. Names of fields in lower case."""
+
+    url: str
+    method: str
+    take: frozenset[bytes]  # of an answer that lets pass: for the request
+    show: frozenset[bytes]  # of any other answer: for the client
+    subject: bytes  # the field with who it is; empty: none
+    timeout: float
+    max_answer: int
+    max_calls: int
+    cache_ttl: float
+    cache_size: int
+    ca_file: Path | None
+
+
+@attrs.frozen
+class Passed:
+    """The request may pass, with these fields, and is this subject's if the service said so."""
+
+    fields: list[Header] = attrs.field(repr=False)
+    subject: str
+
+
+@attrs.frozen
+class Refused:
+    """It may not, and this is the answer."""
+
+    reply: Reply = attrs.field(repr=False)
+    denial: Denial = Denial.AUTHORITY_DENIED
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it is for one client only."""
+        return get(self.reply.headers, b"set-cookie") is not None
+
+
+class Silence(StrEnum):
+    """There is no answer that says whether it may."""
+
+    UNAVAILABLE = "unavailable"
+
+
+Finding = Passed | Refused | Silence
+
+# For those who wait for another's answer that is not theirs.
+_ASK_YOURSELF: Final = object()
+
+
+class Authority:
+    """One service as one filter asks it. To be kept, for all that its meaning depends on."""
+
+    def __init__(self, question: Question, context: FilterContext) -> None:
+        self._question = question
+        self._name = context.name
+        self._calls = context.calls
+        self._seconds = context.reactor.seconds
+        self._secret = secrets.token_bytes(32)
+        self._passed: Remembered[Passed] = Remembered(question.cache_size)
+        self._shared: dict[bytes, _Shared] = {}
+        self._under_way = 0
+        self._failing = False
+        self._counters = {
+            outcome: context.meters.counter(
+                "forward_auth_calls", "Questions to other services.", filter=context.name, outcome=outcome
+            )
+            for outcome in ("pass", "refuse", "error")
+        }
+
+    def __repr__(self) -> str:
+        return f"<Authority {self._question.url} {self._under_way} under way>"
+
+    def ask(self, sent: Headers) -> Finding | Deferred[Finding]:
+        """Whether a request may pass of which `sent` is told. May be cancelled."""
+        question = self._question
+        if not question.cache_ttl:
+            return self._call(sent)
+        # No name and no value has a newline in it.
+        told = b"\n".join([part for pair in sent for part in pair])
+        mark = blake2b(told, digest_size=32, key=self._secret).digest()
+        found = self._passed.find(mark, self._seconds(), 0.0)
+        return self._join(mark, sent) if found is None else found
+
+    def _join(self, mark: bytes, sent: Headers) -> Deferred[Finding]:
+        shared = self._shared.get(mark)
+        answer: Deferred[Any] = Deferred(lambda gone: self._leave(mark, gone))
+        if shared is not None:
+            shared.waiting.append(answer)
+        else:
+            shared = self._shared[mark] = _Shared([answer])
+            shared.call = self._call(sent)
+            shared.call.addBoth(self._tell, mark)
+        return answer.addCallback(lambda finding: self._call(sent) if finding is _ASK_YOURSELF else finding)
+
+    def _leave(self, mark: bytes, gone: Deferred[Any]) -> None:
+        """A client went away."""
+        shared = self._shared.get(mark)
+        if shared is not None and gone in shared.waiting:
+            shared.waiting.remove(gone)
+            if not shared.waiting and shared.call is not None:
+                shared.call.cancel()
+
+    def _tell(self, result: Finding | Failure, mark: bytes) -> None:
+        waiting = self._shared.pop(mark).waiting
+        if isinstance(result, Passed):
+            self._passed.add(mark, self._seconds() + self._question.cache_ttl, math.inf, result)
+        personal = isinstance(result, Refused) and result.is_personal
+        for number, answer in enumerate(waiting):
+            if answer.called:
+                continue  # cancelled by what one before it brought about
+            if isinstance(result, Failure):
+                answer.errback(result)
+            else:
+                answer.callback(_ASK_YOURSELF if personal and number else result)
+
+    # One call
+
+    def _call(self, sent: Headers) -> Deferred[Finding]:
+        question = self._question
+        if self._under_way >= question.max_calls:
+            return succeed(self._note_error("more questions than max_calls are under way"))
+        self._under_way += 1
+        asked: Deferred[Any] = maybeDeferred(
+            self._calls.request,
+            question.method,
+            question.url,
+            headers=sent,
+            timeout=question.timeout,
+            max_size=question.max_answer,
+            ca_file=question.ca_file,
+        )
+        return asked.addBoth(self._landed).addCallbacks(self._judge, self._failed)
+
+    def _landed(self, result: Any) -> Any:
+        self._under_way -= 1
+        return result
+
+    def _judge(self, answer: Answer) -> Finding:
+        status = answer.status
+        if not 200 <= status < 500:
+            return self._note_error(f"it answers {status}")
+        self._failing = False
+        if status < 300:
+            self._counters["pass"].value += 1
+            subject = get(answer.headers, self._question.subject) if self._question.subject else None
+            return Passed(_named(answer.headers, self._question.take), (subject or b"").decode("utf-8", "replace"))
+        self._counters["refuse"].value += 1
+        shown = _named(answer.headers, self._question.show)
+        return Refused(Reply(status, shown, answer.body, detail=str(Denial.AUTHORITY_DENIED)))
+
+    def _failed(self, failure: Failure) -> Finding:
+        error = failure.value
+        if not isinstance(error, CallFailed):
+            failure.raiseException()
+        silence = self._note_error(str(error))
+        if error.why == "too_large":
+            # It did answer, and who asks may have a hand in how long that is: never a reason to let pass.
+            return Refused(unavailable(), Denial.AUTHORITY_UNAVAILABLE)
+        return silence
+
+    def _note_error(self, why: str) -> Silence:
+        self._counters["error"].value += 1
+        if not self._failing:  # said once, until an answer comes
+            self._failing = True
+            _log.error("[filter:{name}] {url} cannot be asked: {why}", name=self._name, url=self._question.url, why=why)
+        return Silence.UNAVAILABLE
+
+
+@attrs.define(eq=False)
+class _Shared:
+    """A call, and who waits for its answer."""
+
+    waiting: list[Deferred[Any]]
+    call: Deferred[Finding] | None = None
+
+
+def unavailable() -> Reply:
+    """What a client gets when nobody can tell."""
+    return Reply(503, [(b"Retry-After", b"5")], detail=str(Denial.AUTHORITY_UNAVAILABLE))
+
+
+def _named(headers: Iterable[Header], names: frozenset[bytes]) -> list[Header]:
+    return [pair for pair in headers if pair[0].lower() in names]
