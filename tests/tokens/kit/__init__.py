@@ -1,0 +1,1 @@
+"""Makes tokens, good and forged."""
