@@ -51,6 +51,7 @@ class Gateway:
     builtins: frozenset[str]  # services inside the gateway that it uses
     agent: UpstreamAgent
     secret_parameters: frozenset[str]  # of queries: what the logs must not show
+    filters: Mapping[str, object]  # by name, also those that no route uses
 
     def close(self) -> None:
         """Closes connections to upstreams; those in use when their exchange ends."""
@@ -124,7 +125,7 @@ class Builder:
         builtins = frozenset(address.host for address in addresses if address.kind == "builtin")
         site = Site(Router(good), settings)
         secrets = frozenset(name for each in traits.values() for name in each.secret_parameters)
-        return Gateway(site, generation, tuple(upstreams.values()), tuple(good), builtins, agent, secrets)
+        return Gateway(site, generation, tuple(upstreams.values()), tuple(good), builtins, agent, secrets, filters)
 
     def _upstream(self, options: UpstreamOptions) -> Upstream:
         return Upstream(options, [self._server(address, options) for address in options.servers])

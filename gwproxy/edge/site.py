@@ -16,7 +16,7 @@ from zope.interface import implementer
 from gwproxy.edge.request import EdgeRequest
 from gwproxy.errors import ClientError, GatewayError, Reason
 from gwproxy.filters.api import Reply
-from gwproxy.http.headers import get
+from gwproxy.http.headers import Headers, get
 from gwproxy.proxy.exchange import Exchange
 from gwproxy.proxy.settings import ProxySettings
 from gwproxy.routing.route import Route
@@ -76,10 +76,10 @@ class HostResource(_Inner):
 
     def getChildWithDefault(self, path: bytes, request: EdgeRequest) -> Leaf:
         """The resource of the route that takes `path`, which is the whole of it."""
-        method = request.method
-        found = self._routes.match(path, method)
-        if method == b"OPTIONS":
-            found = self._preflighted(path, request) or found
+        if request.method == b"OPTIONS":
+            found = options_route(self._routes, path, request.head.headers)
+        else:
+            found = self._routes.match(path, request.method)
         if isinstance(found, Route):
             leaf = self._leaves.get(found)
             if leaf is None:
@@ -89,14 +89,17 @@ class HostResource(_Inner):
             return self._no_route
         return WrongMethod(self.settings, found)
 
-    def _preflighted(self, path: bytes, request: EdgeRequest) -> Route | None:
-        """The route that a CORS preflight asks about, where a filter of it answers that: the one of the method that is
-        to follow, whether or not it takes OPTIONS (Fetch standard, CORS-preflight fetch)."""
-        wanted = get(request.head.headers, b"access-control-request-method")
-        if wanted is None or get(request.head.headers, b"origin") is None:
-            return None
-        found = self._routes.match(path, wanted)
-        return found if isinstance(found, Route) and found.filters.answers_preflight else None
+
+def options_route(routes: HostRoutes, path: bytes, headers: Headers) -> Route | frozenset[bytes] | None:
+    """As HostRoutes.match() for OPTIONS. A CORS preflight goes to the route that it asks about, where a filter of it
+    answers that: the one of the method that is to follow, whether or not it takes OPTIONS (Fetch standard,
+    CORS-preflight fetch)."""
+    wanted = get(headers, b"access-control-request-method")
+    if wanted is not None and get(headers, b"origin") is not None:
+        found = routes.match(path, wanted)
+        if isinstance(found, Route) and found.filters.answers_preflight:
+            return found
+    return routes.match(path, b"OPTIONS")
 
 
 @implementer(IResource)
