@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.web.resource import IResource, getChildForRequest
 
+from gwproxy.filters.api import Reply
 from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
+from tests.flow.kit.scripted import Scripted
 
 ROUTES = """
 [route:a]
@@ -63,6 +66,65 @@ def test_the_method_does_not_match(flow: Flow) -> None:
     assert flow.client.refused(405, "method")[b"allow"] == b"GET, HEAD, POST"
 
 
+@pytest.fixture
+def preflighted(make_flow: MakeFlow) -> Flow:
+    """Three routes on one path: one with a filter that answers preflights, one without, one for OPTIONS."""
+    answers = Scripted(request=lambda exchange: Reply(204, [(b"X-By", exchange.route_name.encode())], b""))
+    answers.answers_preflight = True  # type: ignore[attr-defined]  # what a filter of the type cors has
+    return make_flow(
+        route="host = service.test",
+        filters={"answers": answers, "another": Scripted()},
+        more=(
+            "[route:put]\npath = /p\nmethods = PUT\nrespond = 200 put\nfilters = answers\n"
+            "[route:get]\npath = /p\nmethods = GET\nrespond = 200 get\nfilters = another\n"
+            "[route:options]\npath = /p\nmethods = OPTIONS\nrespond = 200 options\n"
+            "[route:only-put]\npath = /only-put\nmethods = PUT\nrespond = 200 put\nfilters = answers\n"
+        ),
+    )
+
+
+def asks(path: bytes, *lines: bytes, method: bytes = b"OPTIONS") -> bytes:
+    return b"\r\n".join([b"%b %b HTTP/1.1" % (method, path), b"Host: a", *lines, b"", b""])
+
+
+ORIGIN = b"Origin: https://app.example.com"
+FOR_PUT = b"Access-Control-Request-Method: PUT"
+
+
+@pytest.mark.parametrize("path", [b"/p", b"/only-put", b"/x/../p"])
+def test_a_preflight_goes_to_the_route_of_the_method_that_it_asks_for(path: bytes, preflighted: Flow) -> None:
+    preflighted.client >> asks(path, ORIGIN, FOR_PUT)
+    preflighted.client << b"HTTP/1.1 204 No Content\r\nX-By: %b\r\n\r\n" % (b"only-put" if b"o" in path else b"put")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [ORIGIN],
+        [FOR_PUT],
+        [ORIGIN, b"Access-Control-Request-Method: GET"],  # that route answers none
+        [ORIGIN, b"Access-Control-Request-Method: DELETE"],  # there is none
+        [ORIGIN, b"Access-Control-Request-Method: put"],
+        [ORIGIN, b"Access-Control-Request-Method: "],
+    ],
+)
+def test_another_options_goes_to_the_route_of_options(lines: list[bytes], preflighted: Flow) -> None:
+    preflighted.client >> asks(b"/p", *lines)
+    assert preflighted.client.take().endswith(b"\r\n\r\noptions")
+
+
+def test_without_a_route_of_options_it_is_a_405(preflighted: Flow) -> None:
+    for lines in ([], [ORIGIN], [FOR_PUT], [ORIGIN, b"Access-Control-Request-Method: DELETE"]):
+        preflighted.client >> asks(b"/only-put", *lines)
+        assert preflighted.client.refused(405, "method")[b"allow"] == b"PUT"
+
+
+def test_what_only_looks_like_a_preflight_is_routed_as_what_it_is(preflighted: Flow) -> None:
+    preflighted.client >> asks(b"/p", ORIGIN, FOR_PUT, method=b"GET")
+    assert preflighted.client.take().endswith(b"\r\n\r\nget")
+
+
 @pytest.mark.parametrize("method", [b"CONNECT", b"TRACE"])
 def test_methods_that_are_never_served(method: bytes, flow: Flow) -> None:
     flow.client >> get(b"a.test:443" if method == b"CONNECT" else b"/own", b"a.test", method)
@@ -95,6 +157,7 @@ class Walk:
 
     def __init__(self, method: bytes, postpath: list[bytes]) -> None:
         self.method = method
+        self.head: Any = SimpleNamespace(headers=[])
         self.prepath: list[bytes] = []
         self.postpath = postpath
 
