@@ -24,6 +24,7 @@ class FakeExchange:
 
     __slots__ = (
         "_host_field",
+        "_was_read",
         "body",
         "body_limits",
         "body_transforms",
@@ -91,6 +92,7 @@ class FakeExchange:
         self.body = body
         self.has_body = bool(body) or chunked
         self.content_length = None if chunked or not body else len(body)
+        self._was_read = False
         self.reading: Deferred[bytes] | None = None
         self.body_limits: list[tuple[int, Callable[[Any], Verdict]]] = []
         self.filter_depth = 0
@@ -115,10 +117,14 @@ class FakeExchange:
         """The request body, at once. A test that wants a filter to wait for it gives its own Deferred as `reading`."""
         if self.reading is not None:
             return self.reading
+        self._was_read = True
         return succeed(self.body) if len(self.body) <= limit else fail(BodyTooLarge())
 
     def limit_body(self, limit: int, exceeded: Callable[[Any], Verdict]) -> Verdict:
-        """Remembers the bound: the harness calls `exceeded` while the request goes upstream, if it holds."""
+        """Remembers the bound: the harness calls `exceeded` while the request goes upstream, if the body is larger; it
+        is called at once if a filter has read the body."""
+        if self._was_read and len(self.body) > limit:
+            return exceeded(self)
         self.body_limits.append((limit, exceeded))
         return None
 
