@@ -38,6 +38,7 @@ from twisted.web.client import (
     RequestTransmissionFailed,
     ResponseDone,
     ResponseNeverReceived,
+    _HTTP11ClientFactory,
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers as WebHeaders
@@ -143,7 +144,7 @@ class Calls:
 
     def _make_agent(self, ca_file: Path | None) -> IAgent:
         # A pool of its own for each trust: what one trusts, another need not.
-        pool = HTTPConnectionPool(self._reactor)
+        pool = _Pool(self._reactor)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
         pool.maxPersistentPerHost = MOST_IDLE
         pool.cachedConnectionTimeout = KEEPALIVE
         pool.retryAutomatically = False  # we do, for every method
@@ -152,6 +153,14 @@ class Calls:
         agent: IAgent = Agent(self._reactor, policy, connectTimeout=TIMEOUT, pool=pool)
         self._pools.append(pool)
         return agent
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    noisy = False  # no line in the log for each connection
+
+
+class _Pool(HTTPConnectionPool):
+    _factory = _QuietFactory
 
 
 def _mark(path: Path) -> object:
