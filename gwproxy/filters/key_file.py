@@ -205,7 +205,9 @@ class _SectionReader:
             return None
         for name, entry in section.entries.items():
             if name not in _OPTIONS:
-                self._wrong(entry.line, f"there is no {name}{did_you_mean(name, _OPTIONS)}")
+                # What is long may be a key that somebody pasted.
+                shown = f"option {name}" if len(name) <= 20 else "such option"
+                self._wrong(entry.line, f"there is no {shown}{did_you_mean(name, _OPTIONS)}")
         try:
             client = checked_client(self._text("client"))
         except ValueError as error:

@@ -78,7 +78,6 @@ def test_2xx_lets_pass_with_the_fields_named(status: int) -> None:
     played.answer(attrs.evolve(OK, status=status))
     assert found == [Passed([(b"X-User", b"ann")], "ann")]
     assert played.counted() == {"pass": 1}
-    assert "ann" not in repr(found[0].fields) or "ann" not in repr(found[0]).replace("subject='ann'", "")
 
 
 @pytest.mark.parametrize("status", [300, 302, 400, 401, 403, 404, 429, 499])
@@ -170,11 +169,9 @@ def test_no_secret_is_kept_of_what_was_sent() -> None:
     played = Played()
     played.ask((b"Cookie", b"hunter2"))
     played.answer(OK)
-    assert "hunter2" not in repr(
-        vars(played.authority._passed)
-        if hasattr(played.authority._passed, "__dict__")
-        else [played.authority._passed._new, played.authority._passed._old]
-    )
+    remembered = played.authority._passed
+    assert len(remembered) == 1
+    assert "hunter2" not in repr([remembered._new, remembered._old])
     assert "hunter2" not in repr(played.authority)
 
 

@@ -91,7 +91,7 @@ def test_what_is_no_date(text: str) -> None:
         (GOOD.replace("client = acme", "").encode(), "line 1: a client is"),
         (GOOD.replace("acme", "a" * 129).encode(), "line 2: a client is"),
         (GOOD.replace("hash = sha256", "hash = md5").encode(), "line 3: hash must be sha256:SALT:DIGEST"),
-        (GOOD.replace("hash", "hsah").encode(), "line 3: there is no hsah; did you mean 'hash'"),
+        (GOOD.replace("hash", "hsah").encode(), "line 3: there is no option hsah; did you mean 'hash'"),
         (GOOD.encode() + b"expires = soon", "line 4: expires must be a date"),
         (GOOD.encode() + b"claims = plan", "line 4: a claim is name=value"),
         (GOOD.encode() + b"claims =\n  plan = a\n  two words = b", "line 4: a claim is name=value"),
@@ -104,6 +104,14 @@ def test_mistakes_are_told_with_their_line(text: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         read_keys(text)
     assert "b" * 64 not in str(raised.value)
+
+
+def test_a_key_that_was_pasted_into_the_file_is_not_told() -> None:
+    key, _ = make_key("acme")
+    for line in (key, f"{key} = 1", f"[{key}]", f"  {key}", f"client = a\n{key}"):
+        with pytest.raises(ValueError, match="line") as raised:
+            read_keys(f"[key:0123456789abcdef]\n{line}\n".encode())
+        assert key[20:] not in str(raised.value)
 
 
 def test_what_is_missing() -> None:
