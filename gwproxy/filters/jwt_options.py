@@ -8,9 +8,10 @@ from typing import Final
 import attrs
 
 from gwproxy.calls import secure_url
-from gwproxy.config.mistakes import BadValue, ConfigMistake, did_you_mean
+from gwproxy.config.lists import some_of
+from gwproxy.config.mistakes import BadValue, ConfigMistake
 from gwproxy.config.options import option
-from gwproxy.config.values import boolean, duration, file, integer, list_of, plain, positive_duration, size, text
+from gwproxy.config.values import boolean, duration, file, integer, plain, positive_duration, size, text
 from gwproxy.filters.claim_fields import ClaimToField, claims_to_headers
 from gwproxy.filters.decision import Mode, mode_option
 from gwproxy.filters.field_names import field_name
@@ -29,7 +30,7 @@ def _parse_algorithm(given: str) -> str:
         return given
     if given.lower() == "none":
         raise BadValue("is no signature: anybody can write such a token")
-    raise BadValue(f"must be one of {', '.join(ALGORITHMS)}{did_you_mean(given.upper(), ALGORITHMS)}")
+    raise BadValue(f"must be one of {', '.join(ALGORITHMS)}")
 
 
 @attrs.frozen
@@ -37,7 +38,7 @@ class Options:
     """`[filter:NAME] type = jwt`."""
 
     algorithms: tuple[str, ...] = option(
-        list_of(plain("algorithm", _parse_algorithm)),
+        some_of(plain("algorithm", _parse_algorithm)),
         doc=f"The algorithms that tokens may be signed with: {', '.join(ALGORITHMS)}. Either those with a shared "
         "secret (HS...) or those with public keys, not both.",
     )
@@ -73,12 +74,12 @@ class Options:
         file, default=None, doc="Certificates to trust instead of the system's when keys are fetched."
     )
     issuer: tuple[str, ...] = option(
-        list_of(text),
+        some_of(text),
         default=(),
-        doc="The issuers (iss) that are accepted. Default: any, which only keys of one issuer bear.",
+        doc="The issuers (iss) that are accepted. Default: any, for keys that only one issuer signs with.",
     )
     audience: tuple[str, ...] = option(
-        list_of(text),
+        some_of(text),
         default=(),
         doc="A token must be for one of these (aud). Default: any, also tokens that were made for other services.",
     )
@@ -86,7 +87,7 @@ class Options:
         duration, default=30.0, doc="How far clocks may be apart when exp, nbf and iat are compared."
     )
     required_claims: tuple[str, ...] = option(
-        list_of(text),
+        some_of(text),
         default=("exp",),
         doc="Claims that every token must have. Without exp among them, a token may be good for ever.",
     )
@@ -140,8 +141,6 @@ class Options:
 
     def _check_algorithms(self, source: str) -> None:
         shared = [name for name in self.algorithms if name in HMAC_ALGORITHMS]
-        if not self.algorithms:
-            raise ConfigMistake("algorithms: at least one is needed", "algorithms")
         if shared and len(shared) < len(self.algorithms):
             raise ConfigMistake(
                 "algorithms: HS... take a shared secret and the others public keys; use one filter for each",
