@@ -71,7 +71,9 @@ def test_of_two_entries_the_later_date_counts() -> None:
 
 
 def test_how_a_file_is_written() -> None:
-    text = '\ufeff# c\n; c\n\n  jti a;b#c \r\nsub "Bob Smith" 2030-01-01\nbefore 2027-01-10T00:00:00Z sub "Al B"\nsub \u00e9\n'
+    lines = ["\ufeff# c", "; c", "", "  jti a;b#c \r", 'sub "Bob Smith" 2030-01-01']
+    lines += ['before 2027-01-10T00:00:00Z sub "Al B"', "sub \u00e9", ""]
+    text = "\n".join(lines)
     found = read_revoked(text.encode())
     assert len(found) == 4
     for claims in ({"jti": "a;b#c"}, {"sub": "Bob Smith"}, {"sub": "Al B", "iat": 5}, {"sub": "\u00e9"}):
