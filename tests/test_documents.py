@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gwproxy.cli import main
+from gwproxy.config import ConfigErrors, parse
+from gwproxy.errors import Reason
+from gwproxy.filters.decision import Denial, Event
+from gwproxy.filters.registry import filter_types
+from gwproxy.observe.security import BAD_REQUEST
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -30,3 +36,47 @@ def test_the_first_configuration_of_the_readme_is_valid(tmp_path: Path, capsys: 
 
 def test_the_default_configuration_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(ROOT / "etc/gw.ini")]) == 0, capsys.readouterr().err
+
+
+def listed(part: str) -> list[str]:
+    """The first column of a table in docs/logs.md."""
+    text = (ROOT / "docs/logs.md").read_text()
+    table = text.partition(f"<!-- {part}: begin -->")[2].partition(f"<!-- {part}: end -->")[0]
+    return re.findall(r"^\| `([a-z_]+)`", table, re.MULTILINE)
+
+
+def test_the_reasons_of_filters_are_listed() -> None:
+    assert sorted(listed("denials")) == sorted(Denial)
+
+
+def test_the_events_of_the_security_log_are_listed() -> None:
+    assert sorted(listed("events")) == sorted([*Event, BAD_REQUEST, "tls_refused"])
+
+
+def test_the_reasons_of_the_access_log_are_listed() -> None:
+    text = (ROOT / "docs/logs.md").read_text()
+    paragraph = text.partition("\nReasons: ")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"`([a-z_]+)`", paragraph)) == sorted(Reason)
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/filters/*.md")), ids=lambda page: page.name)
+def test_whole_configurations_on_the_pages_of_filters_parse(page: Path, tmp_path: Path) -> None:
+    """Files that they name need not be there, and secrets not be set: all else must be right."""
+    types = {name: each.options_class for name, each in filter_types().items()}
+    whole = [each for each in re.findall(r"^```ini\n(.*?)^```", page.read_text(), re.M | re.S) if "[listen:" in each]
+    for text in whole:
+        try:
+            parse(text.encode(), str(tmp_path / "gw.ini"), environ=_AnyValue(), filter_types=types)
+        except ConfigErrors as errors:
+            wrong = [str(each) for each in errors.mistakes if "is no file" not in str(each)]
+            assert not wrong, "\n".join(wrong)
+
+
+class _AnyValue(dict[str, str]):
+    """An environment in which everything is set, and long enough to be a secret."""
+
+    def __missing__(self, name: str) -> str:
+        return "0123456789abcdef" * 4
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name]

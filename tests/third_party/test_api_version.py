@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
 from gwproxy import testing
 from gwproxy.filters import api
+from gwproxy.filters.registry import FilterType
 from tests.wire.kit.gateway import GatewayProcess
 
 HERE = Path(__file__).parent
@@ -139,3 +141,14 @@ def test_the_documentation_of_waiting_is_true() -> None:
     for block in re.findall(r"```python\n(.*?)```", shown, re.DOTALL):
         exec(block, names)
     names["test_a_token_that_is_not_active"]()
+
+
+def test_the_documentation_of_decisions_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = (ROOT / "docs" / "filters.md").read_text()
+    names: dict[str, Any] = {"attrs": attrs, **vars(api), **vars(testing)}
+    for part in ("## Decisions", "## What is around a filter, in tests"):
+        [block] = re.findall(r"```python\n(.*?)```", shown.partition(part)[2].partition("\n## ")[0], re.DOTALL)
+        exec(block, names)
+    found = {"office_hours": FilterType("office_hours", "d 1", names["Options"], names["OfficeHours"])}
+    monkeypatch.setattr("gwproxy.testing.surroundings.filter_types", lambda: found)
+    names["test_outside_office_hours_nobody_gets_in"]()
