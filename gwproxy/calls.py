@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import attrs
 from hyperlink import EncodedURL, URLParseError
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from service_identity import VerificationError
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
@@ -334,8 +334,8 @@ def read_certificates(path: Path) -> list[Certificate]:
     mark = b"-----END CERTIFICATE-----"
     try:
         found = [Certificate.loadPEM(part + mark) for part in path.read_bytes().split(mark)[:-1]]
-    except SSL.Error:
-        raise ValueError("is no certificate in PEM") from None
+    except crypto.Error:
+        raise ValueError("has what is no certificate in it") from None
     if not found:
         raise ValueError("has no certificate in it")
     return found
