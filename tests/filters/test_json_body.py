@@ -147,7 +147,7 @@ def test_keys_are_those_of_the_whole_document() -> None:
 
 
 def test_values_are_bounded_where_they_are_built(schema: str) -> None:
-    body = b"[" + b"1," * 20_000 + b"1]"
+    body = b"[" + b"1," * 10_000 + b"1]"
     assert played(post(body)).status == 200
     refused(post(body), 400, "body_too_many_values", schema=schema)
     refused(post(body), 400, "body_too_many_values", unique_keys="yes")
@@ -177,7 +177,9 @@ def test_where_it_breaks_the_schema_is_told_and_no_value(schema: str, body: byte
 
 
 def test_a_number_that_nobody_reads(schema: str) -> None:
-    refused(post(b"1" * 10_000), 400, "body_not_json", schema=schema)
+    assert played(post(b"1" * 1001)).status == 200
+    assert played(post(b"1" * 1000), unique_keys="yes").status == 200
+    refused(post(b"1" * 1001), 400, "body_not_json", schema=schema)
 
 
 # Size
