@@ -52,7 +52,13 @@ class Store:
             outcome: meters.counter("store_questions", "Questions to stores.", store=self.name, outcome=outcome)
             for outcome in OUTCOMES
         }
-        meters.gauge("store_up", "Whether a store is asked.", lambda: float(self._up), store=self.name)
+        # Open for long enough counts as up: where nobody asks, nobody finds out.
+        meters.gauge(
+            "store_up",
+            "Whether a store would be asked now.",
+            lambda: float(bool(self._ready) and self._breaker.may_ask()),
+            store=self.name,
+        )
 
     def __repr__(self) -> str:
         return f"<Store {self.name} {self._options.url.label} up={self._up}>"

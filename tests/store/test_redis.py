@@ -243,6 +243,17 @@ async def test_paused_nobody_waits_longer_than_the_timeout(make: Any, redis: Red
 
 
 @pytest_twisted.ensureDeferred
+async def test_where_nobody_asks_it_is_up_again_when_the_pause_is_over(make: Any, redis: RedisProcess) -> None:
+    kept = make(redis.url, timeout=0.05, connections=1, breaker_failures=1, breaker_pause=0.5)
+    await kept.until(True)
+    redis.hold_up(0.1)
+    assert await why(kept.store.run(ECHO, ["a"], [1])) == "timeout"
+    assert not kept.up
+    await kept.until(True)
+    assert kept.count("answered") == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_slow_and_the_late_answer_is_not_taken_for_anothers(make: Any, redis: RedisProcess) -> None:
     kept = make(redis.url, timeout=0.05, connections=1)
     await kept.until(True)
