@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -203,13 +202,28 @@ def test_revoke_the_first_behind_a_byte_order_mark_and_the_last(file: Path, caps
     assert "there is no key with this id" in refused(capsys, "--revoke", str(file), ".*")
 
 
-def test_keys_made_at_the_same_time_are_all_there(file: Path) -> None:
-    script = f"from gwproxy.cli import main; [main(['key', {str(file)!r}, 'acme']) for _ in range(10)]"
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
-    keys = b"".join(process.communicate(timeout=60)[0] for process in processes).split()
-    assert len(keys) == 20
-    found = stored(file)
-    assert all(found.find(key) for key in keys)
+@pytest.mark.parametrize("revoking", [False, True])
+def test_one_at_a_time_changes_the_file(
+    file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, revoking: bool
+) -> None:
+    """From reading it until it is replaced, nobody else gets the lock."""
+    key = make(file, capsys, "acme")
+    held: list[bool] = []
+
+    def try_to_lock() -> None:
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append(False)
+        except BlockingIOError:
+            held.append(True)
+        finally:
+            os.close(folder)
+
+    for name in ("_read", "_replace"):
+        real = getattr(command, name)
+        monkeypatch.setattr(command, name, lambda *a, real=real, **k: (try_to_lock(), real(*a, **k))[1])
+    assert main(["key", "--revoke", str(file), key] if revoking else ["key", str(file), "other"]) == 0
+    assert held == [True, True]
+    try_to_lock()
+    assert held.pop() is False
