@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,9 +221,15 @@ def test_one_at_a_time_changes_the_file(
         finally:
             os.close(folder)
 
-    for name in ("_read", "_replace"):
-        real = getattr(command, name)
-        monkeypatch.setattr(command, name, lambda *a, real=real, **k: (try_to_lock(), real(*a, **k))[1])
+    def locked(real: Any) -> Any:
+        def tried(*arguments: Any, **more: Any) -> Any:
+            try_to_lock()
+            return real(*arguments, **more)
+
+        return tried
+
+    monkeypatch.setattr(command, "_read", locked(command._read))
+    monkeypatch.setattr(command, "_replace", locked(command._replace))
     assert main(["key", "--revoke", str(file), key] if revoking else ["key", str(file), "other"]) == 0
     assert held == [True, True]
     try_to_lock()
