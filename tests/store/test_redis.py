@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from twisted.logger import ILogObserver, LogEvent, eventAsText, globalLogPublish
 from zope.interface import provider
 
 from gwproxy.config.stores import StoreOptions, redis_url
+from gwproxy.filters import gcra, revocation
 from gwproxy.runtime.meters import Meters
 from gwproxy.store.redis import Store, StoreFailed, login_of
 from tests.store.redis_process import RedisProcess
@@ -167,6 +169,20 @@ async def test_a_password_a_user_and_a_database(make: Any, tmp_path: Path, redis
     await kept.until(True)
     await kept.store.run(ECHO, ["a"], [1])
     assert "db3:keys=1" in redis.ask("INFO", "keyspace")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_user_who_may_do_no_more_than_the_documentation_says(make: Any, redis: RedisProcess) -> None:
+    page = Path(__file__).parents[2] / "docs/stores.md"
+    (rule,) = re.findall(r"`ACL SETUSER (gateway [^`]*)`", page.read_text())
+    assert redis.ask("ACL", "SETUSER", *rule.replace("PASSWORD", "pass-word").split()) == "+OK\r\n"
+    kept = make(redis.url.replace("redis://", "redis://gateway:pass-word@").replace("/0", "/1"))
+    await kept.until(True)
+    assert await kept.store.run(gcra.SCRIPT, ["a"], [60_000_000, 10, 10]) == [1, 9, 6_000_000, 0]
+    keys = ["revoked:jti:a", "revoked:sub:a", "revoked:before", "revoked:before:a"]
+    assert await kept.store.run(revocation.SCRIPT, keys, [1]) == 0
+    with pytest.raises(StoreFailed):
+        await kept.store.run("return redis.call('FLUSHALL')", [], [])
 
 
 @pytest_twisted.ensureDeferred
