@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import gwproxy
-from gwproxy.commands import check, explain, key, reference
+from gwproxy.commands import check, explain, key, reference, token
 from gwproxy.config import ConfigErrors
 
 # In the order of the help.
-COMMANDS: Final = (check, explain, key, reference)
+COMMANDS: Final = (check, explain, token, key, reference)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         question = _question(options)
     except BadQuestion as bad:
-        print(bad, file=sys.stderr)
+        print(f"gwproxy explain: {bad}", file=sys.stderr)
         return 2
     status = 0
     for line in _explain(config, question):

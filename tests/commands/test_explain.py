@@ -294,4 +294,4 @@ def test_no_socket_is_opened_and_nothing_is_served(
 )
 def test_what_is_no_request(file: str, capsys: Capture, arguments: list[str], told: str) -> None:
     assert main(["explain", file, "GET", "http://a/hello", *arguments]) == 2
-    assert capsys.readouterr() == ("", f"{told}\n")
+    assert capsys.readouterr() == ("", f"gwproxy explain: {told}\n")
