@@ -219,7 +219,7 @@ def _field(name: bytes, value: bytes, masked: Iterable[bytes]) -> str:
     text = value.decode("latin-1")
     if name.lower() in masked:
         text = MASK
-    elif is_secret(name.decode("latin-1")) or name.lower() == b"proxy-authorization":
+    elif is_secret(name.decode("latin-1")) or name.lower().endswith((b"key", b"proxy-authorization")):
         scheme = _SCHEME.match(text) if name.lower().endswith(b"authorization") else None
         text = (scheme[0] if scheme else "") + MASK
     return f"{name.decode('latin-1')}: {text}"

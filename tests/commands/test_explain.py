@@ -215,6 +215,7 @@ def test_no_secret_is_printed(guarded: Any, capsys: Capture) -> None:
         "X-Api-Key: sesame",
         "Proxy-Authorization: Basic sesame",
         "X-Auth-Token: sesame",
+        "X-Origin-Key: sesame",
     ]
     given = [word for header in headers for word in ("-H", header)]
     printed = "\n".join(
