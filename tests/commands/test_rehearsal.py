@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from gwproxy.commands.rehearsal import Rehearsal, Sent, UnansweredCalls, Verdict
-from gwproxy.config import Config, parse
+from gwproxy.config import parse
 from gwproxy.errors import BadHost, BodyTooLarge, GatewayError
 from gwproxy.filters.registry import filter_types
 from gwproxy.http.request import HeadLimits
+from gwproxy.store.redis import Store
 
 TEXT = """\
 [listen:a]
@@ -41,14 +42,15 @@ client_secret = sesame
 HEAD = b"GET /x?y=1 HTTP/1.1\r\nHost: a\r\n%b\r\n"
 
 
-def config(filters: str) -> Config:
+def receive(text: str, fields: bytes) -> tuple[Rehearsal, Any, Any]:
     types = {name: each.options_class for name, each in filter_types().items()}
-    return parse(TEXT.format(filters=filters).encode(), "gw.ini", environ={}, filter_types=types)
+    rehearsal = Rehearsal(parse(text.encode(), "gw.ini", environ={}, filter_types=types))
+    _, client, received = rehearsal.receive(HEAD % fields, HeadLimits(), "192.0.2.9", 80)
+    return rehearsal, client, received
 
 
 def play(filters: str, fields: bytes = b"") -> tuple[list[Verdict], Any, Any, Rehearsal]:
-    rehearsal = Rehearsal(config(filters))
-    _, client, received = rehearsal.receive(HEAD % fields, HeadLimits(), "192.0.2.9", 80)
+    rehearsal, client, received = receive(TEXT.format(filters=filters), fields)
     [route] = rehearsal.gateway.routes
     exchange = rehearsal.exchange(received, client, route)
     return list(rehearsal.ask_filters(exchange, client)), exchange, route, rehearsal
@@ -109,3 +111,22 @@ def test_a_filter_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RequireFilter, "on_request", fail)
     verdicts, _, _, _ = play("who")
     assert [(each.words, each.passed) for each in verdicts] == [("fails, which is a 500: KeyError", False)]
+
+
+def test_the_twin_of_a_filter_in_shadow_mode_leaves_no_trace() -> None:
+    """The twin sets a bound on the body, and the filter itself does."""
+    text = TEXT.format(filters="size") + "[filter:size]\ntype = body_limit\nmax = 5\nmode = shadow\n"
+    rehearsal, client, received = receive(text, b"Transfer-Encoding: chunked\r\n")
+    [route] = rehearsal.gateway.routes
+    exchange = rehearsal.exchange(received, client, route)
+    assert [each.words for each in rehearsal.ask_filters(exchange, client)] == ["passes"]
+    assert exchange.body_limits is not None
+    assert len(exchange.body_limits) == 1
+
+
+def test_stores_are_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(Store, "start", started.append)
+    limit = "[filter:rate]\ntype = rate_limit\nrate = 1/s\nstore = shared\n"
+    receive(TEXT.format(filters="rate") + limit + "[store:shared]\nurl = redis://127.0.0.1:1/0\n", b"")
+    assert started == []
