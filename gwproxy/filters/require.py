@@ -175,7 +175,7 @@ class RequireFilter:
         claims = principal.claims
         if self._claim is not None:
             values = self._claim.strings(claims)
-            if not self._all.issubset(values) or (self._any and self._any.isdisjoint(values)):
+            if (self._all and not self._all.issubset(values)) or (self._any and self._any.isdisjoint(values)):
                 return self._decisions.deny(exchange, Denial.CLAIM_DENIED, 403)
         if self._scopes or self._scopes_any:
             granted = self._granted(claims)
