@@ -87,6 +87,24 @@ def test_who_leaves_the_line_gets_no_place() -> None:
     assert is_clean(places, clock)
 
 
+def test_nobody_comes_in_ahead_of_who_waits() -> None:
+    places = Places(1, 2, 1.0, Clock())
+    places.take("a", 0)
+    taken: list[bool] = []
+    first, second = places.wait("a", 1), places.wait("a", 2)
+    assert first is not None and second is not None
+
+    def leave(_: bool) -> None:
+        places.give_back(1)
+        taken.append(places.take("a", 3))
+
+    first.addCallback(leave)
+    places.give_back(0)
+    assert taken == [False]
+    assert second.result is True
+    places.give_back(2)
+
+
 def test_a_long_line_whose_members_leave_at_once_is_no_deep_recursion() -> None:
     clock = Clock()
     places = Places(1, 5000, 1.0, clock)

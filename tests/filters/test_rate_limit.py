@@ -222,7 +222,7 @@ def test_the_store_decides() -> None:
     assert allowed.status == 200
     assert told(allowed)["RateLimit"] == '"per-ip";r=4;t=6'
     assert told(allowed)["RateLimit-Policy"] == '"per-ip";q=5;w=30'
-    second.answer.callback([0, 0, 30_000_000, 1])
+    second.answer.callback([0, 0, 30_000_000, 0])
     assert denied.status == 429
     assert told(denied) == {
         "Retry-After": "1",

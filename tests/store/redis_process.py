@@ -79,9 +79,11 @@ class RedisProcess:
     def hold_up(self, seconds: float) -> None:
         """Lets nobody be answered for a while; returns at once."""
         with self._connect() as sock:
+            _send(sock, "PING")  # by now it knows of the connection
+            # It finds this first when it wakes up, before whatever others ask from now on.
+            self.pause()
             sock.sendall(_command("DEBUG", "SLEEP", str(seconds)))
-            # it sleeps once it has read this; another connection is behind it in the queue of the kernel at the latest
-            time.sleep(0.02)
+            self.resume()
 
     def _connect(self) -> socket.socket:
         sock = socket.create_connection(("127.0.0.1", self.port), PATIENCE)

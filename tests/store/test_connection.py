@@ -158,10 +158,15 @@ def test_a_late_answer_is_nobodys() -> None:
     protocol.connectionLost(Failure(ConnectionDone()))
     assert len(played.told.events) == 1
     assert played.retries()
-    again, _ = played.log_in()
+    again, _ = played.endpoint.accept()
+    played.told.events.clear()
+    protocol.dataReceived(b":1\r\n:2\r\n")
+    assert played.told.events == []
+    again.dataReceived(b"+OK\r\n+PONG\r\n")
     played.ask(b"c")
+    protocol.dataReceived(b":2\r\n")
     again.dataReceived(b":3\r\n")
-    assert played.told.events == [(b"c", 3)]
+    assert played.told.events == ["ready", (b"c", 3)]
 
 
 def test_the_deadline_is_that_of_each_question() -> None:

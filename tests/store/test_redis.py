@@ -259,6 +259,16 @@ async def test_paused_nobody_waits_longer_than_the_timeout(make: Any, redis: Red
 
 
 @pytest_twisted.ensureDeferred
+async def test_too_late_too_often_opens_the_breaker_for_all_connections(make: Any, redis: RedisProcess) -> None:
+    kept = make(redis.url, timeout=0.05, connections=2, breaker_failures=1, breaker_pause=60.0)
+    await kept.until(True)
+    redis.hold_up(0.1)
+    assert kept.store.available
+    assert await why(kept.store.run(ECHO, ["a"], [1])) == "timeout"
+    assert not kept.store.available
+
+
+@pytest_twisted.ensureDeferred
 async def test_where_nobody_asks_it_is_up_again_when_the_pause_is_over(make: Any, redis: RedisProcess) -> None:
     kept = make(redis.url, timeout=0.05, connections=1, breaker_failures=1, breaker_pause=0.5)
     await kept.until(True)
