@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Final
 
 from gwproxy.config.options import option
 from gwproxy.config.values import choice
 from gwproxy.errors import Reason
 from gwproxy.filters.api import Exchange, FilterContext, Header, Reply
+from gwproxy.runtime.meters import Counter
 
 
 class Mode(StrEnum):
@@ -33,7 +35,7 @@ class Event(StrEnum):
     BODY_REFUSED = "body_refused"
     CORS_DENIED = "cors_denied"
     CSRF_DENIED = "csrf_denied"
-    CHECK_FAILED = "check_failed"  # who could tell did not answer, and on_error let it pass
+    CHECK_FAILED = "check_failed"  # who could tell did not answer, whatever became of the request
 
 
 class Denial(StrEnum):
@@ -83,6 +85,10 @@ class Denial(StrEnum):
     BODY_TYPE = "body_type"  # 415
 
 
+UNAVAILABLE: Final = frozenset({Denial.KEYS_UNAVAILABLE, Denial.AUTHORITY_UNAVAILABLE, Denial.STORE_UNAVAILABLE})
+_CHECK_FAILED: Final = str(Event.CHECK_FAILED)
+
+
 def mode_option() -> Mode:
     """The option `mode`, which every filter that can deny has."""
     return option(
@@ -95,12 +101,12 @@ def mode_option() -> Mode:
 class Decisions:
     """One filter's decisions. `allowed.value += 1` counts that a request may pass; `deny()` does all there is to do."""
 
-    __slots__ = ("_denied", "_event", "_failed", "_name", "_report", "allowed", "mode")
+    __slots__ = ("_denied", "_event", "_failed", "_name", "_report", "_seconds", "_silent_until", "allowed", "mode")
 
     def __init__(self, context: FilterContext, mode: Mode, event: Event) -> None:
         """`event`: what a denial is in the security log."""
 
-        def counter(decision: str):  # type: ignore[no-untyped-def]  # a Counter, three times below
+        def counter(decision: str) -> Counter:
             return context.meters.counter(
                 "filter_decisions", "Decisions of filters.", filter=context.name, decision=decision, mode=str(mode)
             )
@@ -108,6 +114,8 @@ class Decisions:
         self._name = context.name
         self._event = str(event)
         self._report = context.report
+        self._seconds = context.reactor.seconds
+        self._silent_until = 0.0
         self.mode = mode
         self.allowed = counter("allow")
         self._denied = counter("deny")
@@ -127,13 +135,18 @@ class Decisions:
         The reply is the error page of `status` with `headers`, or `reply` where the filter has one of its own.
         """
         self._denied.value += 1
-        self._report(exchange, self._event, filter=self._name, reason=str(denial), mode=str(self.mode))
+        event = _CHECK_FAILED if denial in UNAVAILABLE else self._event
+        self._report(exchange, event, filter=self._name, reason=str(denial), mode=str(self.mode))
         if self.mode is Mode.SHADOW:
             return None
         exchange.filter_name = self._name  # a denial may come later than from on_request: of a body, say
         return reply or Reply(status, list(headers), reason=Reason.FILTER, detail=str(denial))
 
     def could_not(self, exchange: Exchange, denial: Denial) -> None:
-        """Counts and logs that who could tell did not answer, where the configuration lets the request pass then."""
+        """Counts that who could tell did not answer, where the configuration lets the request pass then. Logs it at
+        most once a second: it goes for all requests alike."""
         self._failed.value += 1
-        self._report(exchange, str(Event.CHECK_FAILED), filter=self._name, reason=str(denial), mode=str(self.mode))
+        now = self._seconds()
+        if now >= self._silent_until:
+            self._silent_until = now + 1
+            self._report(exchange, _CHECK_FAILED, filter=self._name, reason=str(denial), mode=str(self.mode))

@@ -68,6 +68,27 @@ def test_who_does_not_answer_is_counted_apart() -> None:
     assert [(event["event"], event["reason"]) for event in around.events] == [("check_failed", "store_unavailable")]
 
 
+def test_it_is_logged_once_a_second() -> None:
+    around = Surroundings()
+    decisions = Decisions(around.context(), Mode.ENFORCE, Event.RATE_LIMITED)
+    for seconds in (0.5, 0.4, 0.2):
+        around.clock.advance(seconds)
+        decisions.could_not(FakeExchange(), Denial.STORE_UNAVAILABLE)
+    assert around.decisions() == {("error", "enforce"): 3}
+    assert len(around.events) == 1
+    around.clock.advance(0.5)
+    decisions.could_not(FakeExchange(), Denial.STORE_UNAVAILABLE)
+    assert len(around.events) == 2
+
+
+def test_who_is_kept_out_since_nobody_could_tell_is_told_apart() -> None:
+    around = Surroundings()
+    decisions = Decisions(around.context(), Mode.ENFORCE, Event.AUTH_FAILED)
+    reply = decisions.deny(FakeExchange(), Denial.KEYS_UNAVAILABLE, 503)
+    assert reply is not None and reply.status == 503
+    assert [(event["event"], event["reason"]) for event in around.events] == [("check_failed", "keys_unavailable")]
+
+
 def test_counters_outlive_a_reload() -> None:
     around = Surroundings()
     for _ in range(2):
