@@ -13,110 +13,7 @@ from tests.wire.kit.dead_ports import RefusingPort
 from tests.wire.kit.gateway import GatewayProcess, running
 from tests.wire.kit.upstream import ScriptedUpstream, respond
 
-CONFIG = """
-[admin]
-endpoint = tcp:@PORT_ADMIN@:interface=127.0.0.1
-
-[log]
-access = access.log
-error = error.log
-security = security.log
-
-[listen:http]
-endpoint = tcp:@PORT@:interface=127.0.0.1
-
-[upstream:main]
-servers = http://127.0.0.1:@MAIN@
-
-[upstream:pages]
-servers = http://127.0.0.1:@PAGES@
-
-[upstream:down]
-servers = http://127.0.0.1:@REFUSING@
-
-[filter:browsers]
-type = cors
-origins = http://app.example.localhost:@PAGES@, http://*.apps.localhost:@PAGES@
-methods = GET, PUT, DELETE
-headers = X-One, Authorization
-expose = X-Total
-credentials = yes
-
-[filter:no-credentials]
-type = cors
-origins = http://app.example.localhost:@PAGES@
-
-[filter:all]
-type = cors
-origins = *
-headers = *
-methods = PUT
-
-[filter:only-listed]
-type = cors
-origins = http://app.example.localhost:@PAGES@
-block = yes
-
-[filter:forgery]
-type = csrf
-
-[filter:everything]
-type = csrf
-always = yes
-
-[route:cors]
-path = /cors/
-upstream = main
-filters = browsers
-
-[route:no-credentials]
-path = /no-credentials/
-upstream = main
-filters = no-credentials
-
-[route:all]
-path = /all/
-upstream = main
-filters = all
-
-[route:blocked]
-path = /blocked/
-upstream = main
-filters = only-listed
-
-[route:error-401]
-path = /error/401
-respond = 401 who are you
-filters = browsers
-
-[route:error-403]
-path = /error/403
-upstream = main
-filters = browsers, everything
-
-[route:error-404]
-path = /error/files/
-static = .
-filters = browsers
-
-[route:error-502]
-path = /error/502
-upstream = down
-filters = browsers
-
-[route:no-cors]
-path = /no-cors/
-upstream = main
-
-[route:pages]
-path = /pages/
-upstream = pages
-
-[route:csrf]
-path = /csrf/
-upstream = main
-filters = forgery
-"""
+CONFIG = Path(__file__).with_name("browser.ini")
 
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nX-Total: 7\r\nX-Hidden: 1\r\nAccess-Control-Allow-Origin: *\r\n"
@@ -143,7 +40,7 @@ def gateway(
     refusing = RefusingPort()
     values = {"MAIN": upstreams["MAIN"].port, "PAGES": pages.port, "REFUSING": refusing.port}
     try:
-        with running(CONFIG, tmp_path_factory.mktemp("gateway"), values) as process:
+        with running(CONFIG.read_text(), tmp_path_factory.mktemp("gateway"), values) as process:
             yield process
     finally:
         refusing.close()
