@@ -121,12 +121,13 @@ class Exchange(Intake):
             except Exception:
                 self._refused(Failure())
                 return
-            if isinstance(verdict, Deferred):
-                self._waiting = verdict
-                verdict.addCallbacks(self._decided, self._undecided)
-                return
+            # Not isinstance(verdict, Deferred), the common None first: Deferred is an ABC, which costs a microsecond.
             if verdict is not None:
-                self._answer(verdict)
+                if isinstance(verdict, Reply):
+                    self._answer(verdict)
+                else:
+                    self._waiting = verdict
+                    verdict.addCallbacks(self._decided, self._undecided)
                 return
         self._act(route)
 
