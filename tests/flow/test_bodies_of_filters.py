@@ -55,6 +55,7 @@ def test_it_goes_upstream_when_it_is_whole(head: bytes, pieces: list[bytes], wir
     flow.client << OK
     assert reads.bodies == [b"abcdef"]
     assert flow.logged(status=200, reason=None)["bytes_in"] == 6
+    assert flow.watch.finished[0].buffered is None  # not held while the response comes
 
 
 def test_it_came_with_its_head(make_flow: MakeFlow) -> None:

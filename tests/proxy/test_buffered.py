@@ -102,6 +102,9 @@ def test_it_is_too_large(client: Any, body: BufferedBody) -> None:
     sink = Sink()
     body.pass_on(sink)
     assert (sink.got, client.did, client.bytes_in) == ([b"abcde"], ["pause", "resume", sink], 5)
+    again = Sink()
+    body.pass_on(again)
+    assert again.got == []  # what was given away is not held any more
 
 
 def test_another_asks_for_more(client: Any, body: BufferedBody) -> None:
