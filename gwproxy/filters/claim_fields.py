@@ -2,7 +2,8 @@
 
     claims_to_headers = sub: X-User-Id, realm_access.roles: X-Roles
 
-A claim that is missing, or is no text, number or list of these, gives no field; a list gives one, with commas.
+A claim that is missing, or is no text, number or list of these, gives no field. A list gives one, with commas between
+its members; a comma in a member is %2C, so that ["a,b"] and ["a", "b"] stay two things. A text keeps its commas.
 """
 
 from __future__ import annotations
@@ -31,8 +32,15 @@ class ClaimFields:
 
     def fields(self, claims: Mapping[str, Any]) -> list[Header]:
         """The fields for these claims."""
-        found = ((name, ",".join(path.strings(claims))) for path, name in self._pairs)
-        return [(name, field_value(text)) for name, text in found if text]
+        found = ((name, _value(path, claims)) for path, name in self._pairs)
+        return [(name, value) for name, value in found if value]
+
+
+def _value(path: ClaimPath, claims: Mapping[str, Any]) -> bytes:
+    values = [field_value(text) for text in path.strings(claims)]
+    if isinstance(path.find(claims), (list, tuple)):
+        values = [value.replace(b",", b"%2C") for value in values]
+    return b",".join(values)
 
 
 def _parse(text: str) -> tuple[ClaimToField, ...]:
