@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,38 @@ def test_whole_configurations_on_the_pages_of_filters_parse(page: Path, tmp_path
         except ConfigErrors as errors:
             wrong = [str(each) for each in errors.mistakes if "is no file" not in str(each)]
             assert not wrong, "\n".join(wrong)
+
+
+def test_every_filter_has_its_page_and_its_line() -> None:
+    pages = {path.stem for path in ROOT.glob("docs/filters/*.md")} - {"README"}
+    types = {name for name, each in filter_types().items() if each.distribution.startswith("gwproxy ")}
+    assert types
+    assert types - pages == set()
+    index = (ROOT / "docs/filters/README.md").read_text()
+    assert pages - set(re.findall(r"\]\(([a-z_]+)\.md\)", index)) == set()
+
+
+def meters() -> set[str]:
+    """The metrics that the code names, without `gateway_` and `_total`."""
+    found = set()
+    for path in ROOT.glob("gwproxy/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Constant(value=str(name)) if "observe" in path.parts and re.fullmatch(r"gateway_\w+", name):
+                    found.add(name.removeprefix("gateway_"))
+                # Not what has no text: that is a function of a filter's own, as in `counter("deny")`.
+                case ast.Call(
+                    func=ast.Attribute(attr="counter" | "gauge") | ast.Name(id="counter" | "gauge"),
+                    args=[ast.Constant(value=str(name)), _, *_],
+                ):
+                    found.add(name)
+    return {name.removesuffix("_total") for name in found}
+
+
+def test_every_metric_is_listed() -> None:
+    text = (ROOT / "docs/metrics.md").read_text()
+    listed = set(re.findall(r"^\| `gateway_([a-z_]+)`", text, re.MULTILINE))
+    assert {name.removesuffix("_total") for name in listed} == meters()
 
 
 class _AnyValue(dict[str, str]):
