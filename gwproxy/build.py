@@ -23,6 +23,7 @@ from gwproxy.filters.api import FilterContext, Report, Traits, no_report
 from gwproxy.filters.chain import FilterChain
 from gwproxy.filters.order import Chain, Step, warnings
 from gwproxy.filters.registry import FilterType, filter_types
+from gwproxy.filters.vouched import VouchedFields
 from gwproxy.http.trusted import TrustedProxies
 from gwproxy.proxy.answers import RedirectAction, RespondAction
 from gwproxy.proxy.forward import Forward
@@ -102,12 +103,12 @@ class Builder:
         agent = UpstreamAgent(lambda address: self._server(address, UpstreamOptions(servers=(address,))))
         client = UpstreamClient(agent)
         filters = self._filters()
-        routes = [self._route(options, upstreams, filters, client) for options in config.routes.values()]
+        traits = self._traits()
+        routes = [self._route(options, upstreams, filters, traits, client) for options in config.routes.values()]
         good = [route for route in routes if route is not None]
         for first, second in find_ties(good):
             message = f"takes the same requests as [route:{first.name}], with the same rank"
             self.mistakes.append(config.mistake("route", second.name, "path", message))
-        traits = self._traits()
         self.warnings += [
             config.mistake("route", name, "filters", words) for name, words in warnings(self._chains(traits))
         ]
@@ -199,6 +200,7 @@ class Builder:
         options: RouteOptions,
         upstreams: Mapping[str, Upstream],
         filters: Mapping[str, object],
+        traits: Mapping[str, Traits],
         client: UpstreamClient,
     ) -> Route | None:
         try:
@@ -215,7 +217,9 @@ class Builder:
         elif options.redirect is not None:
             route.action = RedirectAction(options.redirect)
         else:
-            route.action = Forward(options, upstreams[options.upstream], client)
+            said = [traits[name] for name in options.filters]
+            guarded = VouchedFields(name for each in said for name in (*each.vouches_for, *each.removes))
+            route.action = Forward(options, upstreams[options.upstream], client, guarded)
         return route
 
 

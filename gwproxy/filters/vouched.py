@@ -35,6 +35,9 @@ class VouchedFields:
     def __bool__(self) -> bool:
         return bool(self._names)
 
+    def __contains__(self, name: bytes) -> bool:
+        return bool(self._foreign[name])
+
     def strip(self, headers: Headers) -> None:
         """Takes what a client sent of these out of `headers`, in place."""
         foreign = self._foreign

@@ -15,6 +15,7 @@ from gwproxy.errors import (
     UpstreamClosed,
 )
 from gwproxy.filters.api import Outgoing
+from gwproxy.filters.vouched import VouchedFields
 from gwproxy.http.headers import Headers, allowed_trailers, list_items, trailer_names
 from gwproxy.http.response import ResponseHead
 from gwproxy.http.target import has_encoded_slash, rewrite_path
@@ -47,13 +48,19 @@ class Forward:
         "_rewrites",
         "_strip",
         "client",
+        "guarded",
         "upstream",
     )
 
-    def __init__(self, options: RouteOptions, upstream: Upstream, client: UpstreamClient) -> None:
+    def __init__(
+        self, options: RouteOptions, upstream: Upstream, client: UpstreamClient, guarded: VouchedFields
+    ) -> None:
+        """`guarded`: the request fields that filters of the route set or take away. No trailer may have them either:
+        what is merged into a head there is as good as in it."""
         self._options = options
         self.upstream = upstream
         self.client = client
+        self.guarded = guarded
         self._strip = options.strip_prefix.encode()
         self._add = options.add_prefix.encode()
         self._rewrites = bool(self._strip or self._add)
@@ -193,7 +200,15 @@ class Attempt:
             method, target, headers = outgoing.method, outgoing.target, outgoing.headers
         head = exchange.head
         try:
-            connection.send(method, target, headers, hop_lines(exchange), head.content_length, head.chunked, self)
+            connection.send(
+                method,
+                target,
+                headers,
+                hop_lines(exchange, self._forward.guarded),
+                head.content_length,
+                head.chunked,
+                self,
+            )
         except Exception:
             # The pool calls this, perhaps in the middle of another exchange's end, which must not suffer from it.
             exchange.crash("what filters made of the request")
@@ -239,7 +254,9 @@ class Attempt:
         """The request body is whole."""
         if not self._dead:
             assert self._connection is not None
-            self._connection.end_body(allowed_trailers(trailers))
+            trailers = allowed_trailers(trailers)
+            self._forward.guarded.strip(trailers)
+            self._connection.end_body(trailers)
 
     def upload_pause(self) -> None:
         """The server does not take the body as fast as the client sends."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gwproxy.filters.vouched import VouchedFields
 from gwproxy.http.headers import Headers, trailer_names
 from gwproxy.http.trace import begin_traceparent
 from gwproxy.http.writing import fields
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from gwproxy.proxy.facts import ExchangeFacts
 
 
-def hop_lines(exchange: ExchangeFacts) -> bytes:
-    """What this hop says about the request, as lines: forwarding, Via, ids, TE, Trailer, Expect."""
+def hop_lines(exchange: ExchangeFacts, guarded: VouchedFields) -> bytes:
+    """What this hop says about the request, as lines: forwarding, Via, ids, TE, Trailer, Expect. `guarded` are fields
+    that no trailer may have."""
     head = exchange.head
     settings = exchange.settings
     peer = exchange.downstream.peer
@@ -33,11 +35,11 @@ def hop_lines(exchange: ExchangeFacts) -> bytes:
         trace = exchange.traceparent
     lines = b"%bX-Request-ID: %b\r\ntraceparent: %b\r\n" % (via, exchange.request_id.encode("ascii"), trace)
     if head.has_more:
-        lines += fields(_rarer_fields(exchange))
+        lines += fields(_rarer_fields(exchange, guarded))
     return forwarding + lines
 
 
-def _rarer_fields(exchange: ExchangeFacts) -> Headers:
+def _rarer_fields(exchange: ExchangeFacts, guarded: VouchedFields) -> Headers:
     head = exchange.head
     headers: Headers = []
     if exchange.traceparent is not None and head.tracestate is not None:
@@ -46,7 +48,7 @@ def _rarer_fields(exchange: ExchangeFacts) -> Headers:
         headers.append((b"TE", b"trailers"))
         headers.append((b"Connection", b"TE"))
     if head.chunked and head.trailer is not None:
-        names = trailer_names(head.trailer)
+        names = {name for name in trailer_names(head.trailer) if name not in guarded}
         if names:
             headers.append((b"Trailer", b", ".join(sorted(names))))
     if head.expects_continue and not exchange.downstream.body_complete():

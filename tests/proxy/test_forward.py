@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
+from gwproxy.filters.api import Traits
+from gwproxy.filters.registry import FilterType
 from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
+from tests.flow.kit.scripted import Scripted
 
 EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -137,3 +141,26 @@ def test_how_long_the_upstream_took(flow: Flow) -> None:
     upstream >> OK
     assert flow.last["upstream_ms"] == pytest.approx(2000, abs=1)
     assert flow.last["ms"] == pytest.approx(2000, abs=1)
+
+
+@attrs.frozen
+class NoOptions:
+    """Of a filter that has none."""
+
+
+def test_what_filters_vouch_for_comes_in_no_trailer(make_flow: MakeFlow) -> None:
+    """There are servers that merge trailers into the head, and would believe it."""
+    traits = Traits(vouches_for=(b"X-User-Id",), removes=(b"X-API-Key",))
+    login = FilterType("login", "a test", NoOptions, lambda options, context: Scripted(), traits=lambda options: traits)
+    flow = make_flow(filters={"login": Scripted()}, types={"login": login}, listen="underscores = keep")
+    trailers = b"X-Sum: 1\r\nx-user-id: admin\r\nX_User_Id: admin\r\nX.Api.Key: k\r\n\r\n"
+    announced = b"Trailer: X-User-Id, X-Sum, X_User_Id, X-API-Key\r\n\r\n"
+    (
+        flow.client
+        >> b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n" + announced + b"0\r\n" + trailers
+    )
+    sent = flow.upstream.take_raw()
+    assert sent.endswith(b"\r\n\r\n0\r\nX-Sum: 1\r\n\r\n")
+    assert b"\r\nTrailer: x-sum\r\n" in sent
+    flow.upstream >> OK
+    flow.client << OK
