@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Iterable
 from enum import StrEnum
@@ -27,7 +26,7 @@ from gwproxy.calls import Answer, CallFailed
 from gwproxy.filters.api import FilterContext, Header, Reply
 from gwproxy.filters.decision import Denial
 from gwproxy.http.headers import Headers, get
-from gwproxy.tokens.remembered import Remembered
+from gwproxy.runtime.recent import Recent
 
 _log = Logger(namespace="gwproxy")
 
@@ -91,7 +90,8 @@ class Authority:
         self._calls = context.calls
         self._seconds = context.reactor.seconds
         self._secret = secrets.token_bytes(32)
-        self._passed: Remembered[Passed] = Remembered(question.cache_size)
+        # By mark: who may pass, and until when that is believed.
+        self._passed: Recent[bytes, tuple[Passed, float]] = Recent(question.cache_size)
         self._shared: dict[bytes, _Shared] = {}
         self._under_way = 0
         self._failing = False
@@ -113,8 +113,8 @@ class Authority:
         # No name and no value has a newline in it.
         told = b"\n".join([part for pair in sent for part in pair])
         mark = blake2b(told, digest_size=32, key=self._secret).digest()
-        found = self._passed.find(mark, self._seconds(), 0.0)
-        return self._join(mark, sent) if found is None else found
+        found = self._passed.get(mark)
+        return found[0] if found is not None and self._seconds() < found[1] else self._join(mark, sent)
 
     def _join(self, mark: bytes, sent: Headers) -> Deferred[Finding]:
         shared = self._shared.get(mark)
@@ -138,7 +138,7 @@ class Authority:
     def _tell(self, result: Finding | Failure, mark: bytes) -> None:
         waiting = self._shared.pop(mark).waiting
         if isinstance(result, Passed):
-            self._passed.add(mark, self._seconds() + self._question.cache_ttl, math.inf, result)
+            self._passed.put(mark, (result, self._seconds() + self._question.cache_ttl))
         personal = isinstance(result, Refused) and result.is_personal
         for number, answer in enumerate(waiting):
             if answer.called:

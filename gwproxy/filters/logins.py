@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from gwproxy.filters.api import Principal
 from gwproxy.filters.password_file import Passwords
+from gwproxy.runtime.recent import Recent
 from gwproxy.runtime.watched import WatchedFile
 
 # bcrypt reads no further: two longer passwords that begin alike would be one.
@@ -73,8 +74,8 @@ class Logins:
         self._in_thread = in_thread
         self._secret = secrets.token_bytes(32)
         self._changes = file.changes
-        # By keyed hash: who it is, and until when that is remembered. The oldest first.
-        self._good: dict[bytes, tuple[Principal, float]] = {}
+        # By keyed hash: who it is, and until when that is remembered.
+        self._good: Recent[bytes, tuple[Principal, float]] = Recent(limits.size)
         self._checks: dict[bytes, _Check] = {}
         self._queue: deque[bytes] = deque()
         self._running = 0
@@ -92,12 +93,7 @@ class Logins:
             self._changes = self._file.changes
             self._good.clear()
         found = self._good.get(mark)
-        if found is None:
-            return None
-        if self._seconds() >= found[1]:
-            del self._good[mark]
-            return None
-        return found[0]
+        return found[0] if found is not None and self._seconds() < found[1] else None
 
     def verify(self, mark: bytes, user: bytes, password: bytes) -> Deferred[Principal | None]:
         """Who it is, or None if user or password are wrong. Raises Overloaded; may be cancelled.
@@ -159,6 +155,4 @@ class Logins:
 
     def _remember(self, mark: bytes, principal: Principal) -> None:
         self.known(mark)  # forgets, if the file changed
-        while len(self._good) >= self._limits.size:
-            del self._good[next(iter(self._good))]
-        self._good[mark] = (principal, self._seconds() + self._limits.ttl)
+        self._good.put(mark, (principal, self._seconds() + self._limits.ttl))

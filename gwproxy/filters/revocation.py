@@ -30,6 +30,7 @@ from gwproxy.filters.bearer import challenge
 from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
 from gwproxy.filters.keys import short
 from gwproxy.filters.revoked import RevokedTokens, Token, read_revoked
+from gwproxy.runtime.recent import Recent
 from gwproxy.runtime.watched import WatchedFile
 from gwproxy.store.redis import Store, StoreFailed
 
@@ -96,7 +97,7 @@ class StoredRevocations:
         self._ttl = ttl
         self._seconds = seconds
         # By token: until when it is known, and whether it is revoked.
-        self._known: dict[tuple[str, str, float], tuple[float, bool]] = {}
+        self._known: Recent[tuple[str, str, float], tuple[float, bool]] = Recent(MOST_KNOWN)
 
     def known(self, token: Token) -> bool | None:
         """Whether it is revoked, if that is known."""
@@ -118,13 +119,8 @@ class StoredRevocations:
 
     def _answered(self, answer: Any, key: tuple[str, str, float]) -> bool:
         revoked = bool(answer)
-        known = self._known
-        known.pop(key, None)
         if self._ttl:
-            if len(known) >= MOST_KNOWN:
-                # All at once: to take out one after the other from the front of a dict costs more with each.
-                known.clear()
-            known[key] = (self._seconds() + self._ttl, revoked)
+            self._known.put(key, (self._seconds() + self._ttl, revoked))
         return revoked
 
 
