@@ -6,10 +6,11 @@ for each limit: draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4. Times
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from gwproxy.filters.api import Header
+from gwproxy.filters.api import Exchange, Header
 from gwproxy.http.headers import Headers
 
 _RATE_LIMIT: Final = b"RateLimit"
@@ -45,6 +46,33 @@ class QuotaFields:
             (_REMAINING, b"%d" % remaining),
             (_RESET, b"%d" % reset),
         ]
+
+
+class Telling:
+    """What the answers of exchanges will say, from `tell()` until they are done: hooks of a filter."""
+
+    __slots__ = ("_fields_of", "_told")
+
+    def __init__(self, fields_of: Callable[[int, int], Fields]) -> None:
+        self._fields_of = fields_of
+        self._told: dict[int, Fields] = {}  # by id of the exchange
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def tell(self, exchange: Exchange, remaining: int, reset: int) -> None:
+        """To be said by the answer of `exchange`."""
+        self._told[id(exchange)] = self._fields_of(remaining, reset)
+
+    def on_response(self, exchange: Exchange) -> None:
+        """IResponseFilter"""
+        fields = self._told.get(id(exchange))
+        if fields is not None:
+            put_fields(exchange.response_headers, fields)
+
+    def on_done(self, exchange: Exchange) -> None:
+        """IDoneFilter"""
+        self._told.pop(id(exchange), None)
 
 
 def put_fields(headers: Headers, fields: Fields) -> None:

@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -25,9 +26,7 @@ from gwproxy.filters.api import (
     Exchange,
     FilterContext,
     Header,
-    IDoneFilter,
     IRequestFilter,
-    IResponseFilter,
     Reply,
     Traits,
     Verdict,
@@ -35,7 +34,7 @@ from gwproxy.filters.api import (
 from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
 from gwproxy.filters.gcra import SCRIPT, Limit, LocalBuckets
 from gwproxy.filters.keys import BY_ADDRESS, KEY_DOC, KEY_METAVAR, KeySpec, ipv6_prefix_option, key_spec
-from gwproxy.filters.quota_fields import Fields, QuotaFields, put_fields
+from gwproxy.filters.quota_fields import QuotaFields, Telling
 from gwproxy.store.redis import Store, StoreFailed
 
 LOCAL: Final = "local"
@@ -82,9 +81,12 @@ def traits(options: Options) -> Traits:
     return Traits(needs_principal=options.key.needs_principal)
 
 
-@implementer(IRequestFilter, IResponseFilter, IDoneFilter)
+@implementer(IRequestFilter)
 class RateLimitFilter:
-    """With local buckets."""
+    """With local buckets. Where answers tell what is left, `on_response` and `on_done` are those of a Telling."""
+
+    on_response: Callable[[Exchange], None]
+    on_done: Callable[[Exchange], None]
 
     def __init__(self, options: Options, context: FilterContext, limit: Limit, buckets: LocalBuckets) -> None:
         self._limit = limit
@@ -96,44 +98,33 @@ class RateLimitFilter:
         self._interval = limit.interval
         self._almost = limit.capacity - limit.interval  # what a bucket lacks that has one request in it
         self._second = limit.second
+        self._tell: Callable[[Exchange, int, int], None] | None = None
+        self._telling: Telling | None = None
         self._fields_of = QuotaFields(context.name, limit.burst, limit.window).of
         # In shadow mode clients see nothing of it.
-        self._tells = options.headers and options.mode is Mode.ENFORCE
-        # By id of the exchange: what its answer will say. From on_request to on_done.
-        self._fields: dict[int, Fields] = {}
+        if options.headers and options.mode is Mode.ENFORCE:
+            telling = self._telling = Telling(self._fields_of)
+            self._tell, self.on_response, self.on_done = telling.tell, telling.on_response, telling.on_done
 
     def on_request(self, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        return self._locally(exchange, self._key(exchange))
-
-    def on_response(self, exchange: Exchange) -> None:
-        fields = self._fields.get(id(exchange))
-        if fields is not None:
-            put_fields(exchange.response_headers, fields)
-
-    def on_done(self, exchange: Exchange) -> None:
-        self._fields.pop(id(exchange), None)
-
-    def _locally(self, exchange: Exchange, key: str) -> Verdict:
-        lacking = self._take(key)
+        lacking = self._take(self._key(exchange))
         if lacking < 0:
             limit = self._limit
             return self._deny(exchange, limit.seconds(self._almost - lacking), limit.seconds(-lacking))
         self._allowed.value += 1
-        if self._tells:
+        if self._tell is not None:
             # limit.left() and limit.seconds(), without the calls
-            left, reset = (self._capacity - lacking) // self._interval, -(-lacking // self._second)
-            self._fields[id(exchange)] = self._fields_of(left, reset)
+            self._tell(exchange, (self._capacity - lacking) // self._interval, -(-lacking // self._second))
         return None
 
     def _deny(self, exchange: Exchange, reset: int, wait: int) -> Reply | None:
         """`reset` and `wait`: seconds until the bucket is full, and until there is one again."""
         headers: list[Header] = [(b"Retry-After", b"%d" % max(1, wait))]
-        if self._tells:
+        if self._tell is not None:
             headers += self._fields_of(0, reset)
         return self._decisions.deny(exchange, Denial.RATE_LIMIT, 429, headers)
 
 
-@implementer(IRequestFilter, IResponseFilter, IDoneFilter)
 class SharedRateLimitFilter(RateLimitFilter):
     """With buckets in a store. The local ones stand in for it."""
 
@@ -148,11 +139,10 @@ class SharedRateLimitFilter(RateLimitFilter):
         self._arguments = (round(limit.rate.seconds * _MICROSECONDS), limit.rate.count, limit.burst)
 
     def on_request(self, exchange: Exchange) -> Verdict | Deferred[Verdict]:
-        key = self._key(exchange)
         if not self._store.available:
-            return self._without_store(exchange, key)
-        answer = self._store.run(SCRIPT, (self._prefix + key,), self._arguments)
-        return answer.addCallbacks(self._answered, self._failed, callbackArgs=(exchange,), errbackArgs=(exchange, key))
+            return self._without_store(exchange)
+        answer = self._store.run(SCRIPT, (self._prefix + self._key(exchange),), self._arguments)
+        return answer.addCallbacks(self._answered, self._failed, callbackArgs=(exchange,), errbackArgs=(exchange,))
 
     def _answered(self, answer: Any, exchange: Exchange) -> Verdict:
         taken, left, full, wait = answer
@@ -160,17 +150,17 @@ class SharedRateLimitFilter(RateLimitFilter):
         if not taken:
             return self._deny(exchange, reset, -(-wait // _MICROSECONDS))
         self._allowed.value += 1
-        if self._tells:
-            self._fields[id(exchange)] = self._fields_of(left, reset)
+        if self._tell is not None:
+            self._tell(exchange, left, reset)
         return None
 
-    def _failed(self, failure: Failure, exchange: Exchange, key: str) -> Verdict:
+    def _failed(self, failure: Failure, exchange: Exchange) -> Verdict | Deferred[Verdict]:
         failure.trap(StoreFailed)
-        return self._without_store(exchange, key)
+        return self._without_store(exchange)
 
-    def _without_store(self, exchange: Exchange, key: str) -> Verdict:
+    def _without_store(self, exchange: Exchange) -> Verdict | Deferred[Verdict]:
         if self._on_store_error == LOCAL:
-            return self._locally(exchange, key)
+            return super().on_request(exchange)
         if self._on_store_error == "deny":
             return self._decisions.deny(exchange, Denial.STORE_UNAVAILABLE, 503, [(b"Retry-After", b"1")])
         self._decisions.could_not(exchange, Denial.STORE_UNAVAILABLE)

@@ -176,7 +176,7 @@ def test_by_claim() -> None:
 def test_nothing_of_an_exchange_is_kept() -> None:
     limited = Limited()
     limited.statuses(20)
-    assert limited.filter._fields == {}
+    assert len(limited.filter._telling) == 0
 
 
 def test_buckets_outlive_a_reload_as_long_as_they_mean_the_same() -> None:
@@ -233,7 +233,7 @@ def test_the_store_decides() -> None:
         "X-RateLimit-Reset": "30",
     }
     assert limited.around.decisions("per-ip") == {("allow", "enforce"): 1, ("deny", "enforce"): 1}
-    assert limited.filter._fields == {}
+    assert len(limited.filter._telling) == 0
 
 
 def test_a_client_that_goes_while_the_store_is_asked() -> None:
@@ -243,7 +243,7 @@ def test_a_client_that_goes_while_the_store_is_asked() -> None:
     played.disconnect()
     assert played.failure is not None
     assert played.failure.check(CancelledError)
-    assert limited.filter._fields == {}
+    assert len(limited.filter._telling) == 0
     assert limited.around.decisions("per-ip") == {}
 
 
