@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -27,6 +27,7 @@ from gwproxy.filters.api import FilterContext, Header, Reply
 from gwproxy.filters.decision import Denial
 from gwproxy.http.headers import Headers, get
 from gwproxy.runtime.recent import Recent
+from gwproxy.runtime.waiting import Waiting
 
 _log = Logger(namespace="gwproxy")
 
@@ -77,9 +78,6 @@ class Silence(StrEnum):
 
 Finding = Passed | Refused | Silence
 
-# For those who wait for another's answer that is not theirs.
-_ASK_YOURSELF: Final = object()
-
 
 class Authority:
     """One service as one filter asks it. To be kept, for all that its meaning depends on."""
@@ -92,7 +90,7 @@ class Authority:
         self._secret = secrets.token_bytes(32)
         # By mark: who may pass, and until when that is believed.
         self._passed: Recent[bytes, tuple[Passed, float]] = Recent(question.cache_size)
-        self._shared: dict[bytes, _Shared] = {}
+        self._asking: dict[bytes, Waiting[Finding]] = {}
         self._under_way = 0
         self._failing = False
         self._counters = {
@@ -117,36 +115,23 @@ class Authority:
         return found[0] if found is not None and self._seconds() < found[1] else self._join(mark, sent)
 
     def _join(self, mark: bytes, sent: Headers) -> Deferred[Finding]:
-        shared = self._shared.get(mark)
-        answer: Deferred[Any] = Deferred(lambda gone: self._leave(mark, gone))
-        if shared is not None:
-            shared.waiting.append(answer)
-        else:
-            shared = self._shared[mark] = _Shared([answer])
-            shared.call = self._call(sent)
-            shared.call.addBoth(self._tell, mark)
-        return answer.addCallback(lambda finding: self._call(sent) if finding is _ASK_YOURSELF else finding)
+        waiting = self._asking.get(mark)
+        if waiting is not None:
+            return waiting.join().addCallback(self._own, sent)
+        call: Deferred[Any] = self._call(sent)
+        waiting = self._asking[mark] = Waiting(call.cancel)
+        answer = waiting.join()
+        call.addBoth(self._tell, mark)
+        return answer
 
-    def _leave(self, mark: bytes, gone: Deferred[Any]) -> None:
-        """A client went away."""
-        shared = self._shared.get(mark)
-        if shared is not None and gone in shared.waiting:
-            shared.waiting.remove(gone)
-            if not shared.waiting and shared.call is not None:
-                shared.call.cancel()
+    def _own(self, finding: Finding, sent: Headers) -> Finding | Deferred[Finding]:
+        """For who waited with others: the answer, unless it is for the one who asked."""
+        return self._call(sent) if isinstance(finding, Refused) and finding.is_personal else finding
 
     def _tell(self, result: Finding | Failure, mark: bytes) -> None:
-        waiting = self._shared.pop(mark).waiting
         if isinstance(result, Passed):
             self._passed.put(mark, (result, self._seconds() + self._question.cache_ttl))
-        personal = isinstance(result, Refused) and result.is_personal
-        for number, answer in enumerate(waiting):
-            if answer.called:
-                continue  # cancelled by what one before it brought about
-            if isinstance(result, Failure):
-                answer.errback(result)
-            else:
-                answer.callback(_ASK_YOURSELF if personal and number else result)
+        self._asking.pop(mark).tell(result)
 
     # One call
 
@@ -199,14 +184,6 @@ class Authority:
             self._failing = True
             _log.error("[filter:{name}] {url} cannot be asked: {why}", name=self._name, url=self._question.url, why=why)
         return Silence.UNAVAILABLE
-
-
-@attrs.define(eq=False)
-class _Shared:
-    """A call, and who waits for its answer."""
-
-    waiting: list[Deferred[Any]]
-    call: Deferred[Finding] | None = None
 
 
 def unavailable() -> Reply:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -34,6 +34,7 @@ from gwproxy.filters.bearer import Challenges, bearer_token, well_formed
 from gwproxy.filters.claim_fields import ClaimFields, ClaimToField, claims_to_headers
 from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
 from gwproxy.filters.realm import realm
+from gwproxy.runtime.waiting import Waiting
 from gwproxy.tokens.introspection import Authority, CannotTell, ClientAuth
 from gwproxy.tokens.remembered import Remembered
 
@@ -156,7 +157,7 @@ class Introspections:
         self._claim_fields = ClaimFields(options.claims_to_headers)
         self._seconds = context.reactor.seconds
         self._wall = context.wall
-        self._asking: dict[bytes, list[Deferred[Finding]]] = {}
+        self._asking: dict[bytes, Waiting[Finding]] = {}
         self._failing = False
         self._counters = {
             outcome: context.meters.counter(
@@ -166,31 +167,20 @@ class Introspections:
         }
 
     def ask(self, token: bytes, digest: bytes) -> Deferred[Finding]:
-        """What is to be thought of a token; all who ask for the same one share a call."""
-        waiting: Deferred[Finding] = Deferred(lambda gone: self._leave(digest, gone))
-        others = self._asking.get(digest)
-        if others is not None:
-            others.append(waiting)
-        elif len(self._asking) >= self._options.max_calls:
+        """What is to be thought of a token; all who ask for the same one share a call. Its answer is worth having even
+        when all of them went away."""
+        waiting = self._asking.get(digest)
+        if waiting is not None:
+            return waiting.join()
+        if len(self._asking) >= self._options.max_calls:
             self._note_error("more questions than max_calls are under way")
-            waiting.callback(None)
-        else:
-            self._asking[digest] = [waiting]
-            asked: Deferred[Any] = self._authority.ask(token)
-            asked.addCallbacks(self._answered, self._failed, callbackArgs=(digest,)).addErrback(self._log_bug)
-            asked.addCallback(self._tell, digest)
-        return waiting
-
-    def _leave(self, digest: bytes, gone: Deferred[Finding]) -> None:
-        """A client went away. The answer is worth having all the same."""
-        waiting = self._asking.get(digest, [])
-        if gone in waiting:
-            waiting.remove(gone)
-
-    def _tell(self, finding: Finding, digest: bytes) -> None:
-        for each in self._asking.pop(digest):
-            if not each.called:  # one may take another along as it ends
-                each.callback(finding)
+            return succeed(None)
+        waiting = self._asking[digest] = Waiting()
+        answer = waiting.join()  # before the call, which may be answered at once
+        asked: Deferred[Any] = self._authority.ask(token)
+        asked.addCallbacks(self._answered, self._failed, callbackArgs=(digest,)).addErrback(self._log_bug)
+        asked.addCallback(lambda finding: self._asking.pop(digest).tell(finding))
+        return answer
 
     def _answered(self, claims: dict[str, Any] | None, digest: bytes) -> Finding:
         self._failing = False

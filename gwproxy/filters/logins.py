@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from gwproxy.filters.api import Principal
 from gwproxy.filters.password_file import Passwords
 from gwproxy.runtime.recent import Recent
+from gwproxy.runtime.waiting import Waiting
 from gwproxy.runtime.watched import WatchedFile
 
 # bcrypt reads no further: two longer passwords that begin alike would be one.
@@ -54,7 +55,7 @@ class _Check:
 
     user: bytes
     password: bytes = attrs.field(repr=False)
-    waiting: list[Deferred[Principal | None]] = attrs.field(factory=list)
+    waiting: Waiting[Principal | None]
     begun: bool = False
 
 
@@ -104,18 +105,15 @@ class Logins:
         if check is None:
             if len(self._checks) >= self._limits.parallel + self._limits.queue:
                 raise Overloaded
-            check = self._checks[mark] = _Check(user, password)
+            check = self._checks[mark] = _Check(user, password, Waiting(partial(self._give_up, mark)))
             self._queue.append(mark)
-        answer: Deferred[Principal | None] = Deferred(partial(self._give_up, mark, check))
-        check.waiting.append(answer)
+        answer = check.waiting.join()
         self._go_on()
         return answer
 
-    def _give_up(self, mark: bytes, check: _Check, answer: Deferred[Principal | None]) -> None:
-        """A client went away. Nobody's login need not be verified, unless that is going on."""
-        if answer in check.waiting:
-            check.waiting.remove(answer)
-        if not check.waiting and not check.begun and mark in self._checks:
+    def _give_up(self, mark: bytes) -> None:
+        """Nobody waits for this login any more. It need not be verified, unless that is going on."""
+        if not self._checks[mark].begun:
             del self._checks[mark]
             self._queue.remove(mark)
 
@@ -143,14 +141,7 @@ class Logins:
             name = check.user.decode()
             principal = Principal(name, {"sub": name}, method="basic_auth")
             self._remember(mark, principal)
-        waiting, check.waiting = check.waiting, []
-        for answer in waiting:
-            if answer.called:
-                continue  # cancelled by what one before it brought about
-            if isinstance(result, Failure):
-                answer.errback(result)
-            else:
-                answer.callback(principal)
+        check.waiting.tell(result if isinstance(result, Failure) else principal)
         self._go_on()
 
     def _remember(self, mark: bytes, principal: Principal) -> None:

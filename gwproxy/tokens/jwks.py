@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from gwproxy.calls import Calls
 from gwproxy.runtime.meters import Meters
+from gwproxy.runtime.waiting import Waiting
 from gwproxy.tokens.keys import KeySet, keys_from_jwks
 from gwproxy.tokens.provider import OUTCOMES, Fetched, FetchFailed, Provider
 from gwproxy.tokens.saved import Saved, SavedKeys
@@ -126,7 +127,7 @@ class JwksSource:
         self._written = -math.inf
         self._failures = 0
         self._timer: IDelayedCall | None = None
-        self._waiting: list[Deferred[KeySet | None]] = []
+        self._waiting: Waiting[KeySet | None] = Waiting()
         self._measure(around.meters)
 
     def __repr__(self) -> str:
@@ -167,7 +168,7 @@ class JwksSource:
             self._timer = None
         if self._fetching is not None:
             self._fetching.cancel()
-        self._tell(None)
+        self._waiting.tell(None)
 
     # KeySource
 
@@ -178,8 +179,7 @@ class JwksSource:
             return None
         if not self._busy and self._reactor.seconds() - self._began < self._min_interval:
             return None
-        waiting: Deferred[KeySet | None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        waiting = self._waiting.join()
         if not self._busy:
             self._fetch()
         return waiting
@@ -248,9 +248,4 @@ class JwksSource:
         self._busy, self._fetching = False, None
         if self._running:
             self._timer = self._reactor.callLater(delay * (1.0 - 0.2 * self._jitter()), self._fetch)
-        self._tell(newer)
-
-    def _tell(self, newer: KeySet | None) -> None:
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.callback(newer)
+        self._waiting.tell(newer)

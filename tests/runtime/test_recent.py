@@ -37,6 +37,13 @@ def test_what_is_used_outlives_a_flood() -> None:
         assert recent.get("used") == "mine"
 
 
+def test_what_is_put_again_is_there_once() -> None:
+    recent: Recent[str, int] = Recent(4)
+    for key in "abca":
+        recent.put(key, 0)
+    assert len(recent) == 3
+
+
 def test_a_value_in_use_that_is_replaced_drops_no_other() -> None:
     recent: Recent[str, int] = Recent(4)
     for key in "abcd":
