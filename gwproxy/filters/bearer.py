@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from gwproxy.filters.decision import Denial
+from gwproxy.filters.realm import challenge_field
 from gwproxy.http.headers import Header, Headers
 
 # RFC 6750 section 2.1, b64token.
@@ -59,9 +60,8 @@ _DESCRIPTIONS: Final = {
 
 def challenge(realm: str = "", error: str = "", description: str = "", scope: str = "") -> Header:
     """A `WWW-Authenticate` field. `error`: invalid_request, invalid_token or insufficient_scope (section 3.1)."""
-    given = [("realm", realm), ("error", error), ("error_description", description), ("scope", scope)]
-    parameters = ", ".join(f'{name}="{_quoted(value)}"' for name, value in given if value)
-    return (b"WWW-Authenticate", f"Bearer {parameters}".strip().encode())
+    given = {"realm": realm, "error": error, "error_description": description, "scope": scope}
+    return challenge_field("Bearer", {name: value for name, value in given.items() if value})
 
 
 class Challenges:
@@ -77,7 +77,3 @@ class Challenges:
 
     def __getitem__(self, denial: Denial) -> list[Header]:
         return self._made[denial]
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from gwproxy.config.mistakes import BadValue
@@ -20,9 +21,13 @@ realm: Final[Value[str]] = plain("text", _parse)
 
 def realm_challenge(scheme: str, realm: str, **parameters: str) -> Header:
     """`WWW-Authenticate: SCHEME realm="...", ...`."""
-    given = {"realm": realm, **parameters}
-    written = ", ".join(f'{name}="{_quoted(value)}"' for name, value in given.items())
-    return (b"WWW-Authenticate", f"{scheme} {written}".encode())
+    return challenge_field(scheme, {"realm": realm, **parameters})
+
+
+def challenge_field(scheme: str, parameters: Mapping[str, str]) -> Header:
+    """`WWW-Authenticate: SCHEME name="value", ...`."""
+    written = ", ".join(f'{name}="{_quoted(value)}"' for name, value in parameters.items())
+    return (b"WWW-Authenticate", f"{scheme} {written}".rstrip().encode())
 
 
 def _quoted(text: str) -> str:

@@ -26,7 +26,8 @@ from gwproxy.config.mistakes import BadValue, ConfigMistake
 from gwproxy.config.options import option
 from gwproxy.config.routes import matched_prefix, method
 from gwproxy.config.values import plain, text
-from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Reply, Traits
+from gwproxy.filters.api import Exchange, FilterContext, IRequestFilter, Reply, Traits
+from gwproxy.filters.bearer import challenge
 from gwproxy.filters.claims import ClaimPath, claim_path
 from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
 
@@ -158,11 +159,9 @@ class RequireFilter:
         self._all = frozenset(options.all_of)
         self._scopes = frozenset(options.scopes)
         self._scopes_any = frozenset(options.scopes_any)
-        wanted = " ".join((*options.scopes, *options.scopes_any)).encode()
-        challenge = b'Bearer scope="%b"' % wanted if wanted else b"Bearer"
-        self._challenge: tuple[Header, ...] = ((b"WWW-Authenticate", challenge),)
-        insufficient = b'Bearer error="insufficient_scope", scope="%b"' % wanted
-        self._refusal: tuple[Header, ...] = ((b"WWW-Authenticate", insufficient),)
+        wanted = " ".join((*options.scopes, *options.scopes_any))
+        self._challenge = (challenge(scope=wanted),)
+        self._refusal = (challenge(error="insufficient_scope", scope=wanted),)
         self._scope_claims = _CUSTOMARY if options.scope_claim is None else (options.scope_claim,)
 
     def on_request(self, exchange: Exchange) -> Reply | None:
