@@ -13,7 +13,7 @@ Names of headers are bytes in any case; compare them with `gwproxy.http.headers`
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, execute
@@ -24,6 +24,7 @@ from gwproxy.config.mistakes import ConfigMistake, did_you_mean
 from gwproxy.errors import Reason
 from gwproxy.runtime.meters import Meters
 from gwproxy.runtime.wall import wall_clock
+from gwproxy.runtime.watched import WatchedFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from gwproxy.store.redis import Store
+
+T = TypeVar("T")
 
 Header = tuple[bytes, bytes]
 
@@ -223,6 +226,18 @@ class FilterContext:
         except KeyError:
             near = did_you_mean(name, self.stores)
             raise ConfigMistake(f"there is no such [store:NAME]{near}", "store") from None
+
+    def watched_file(self, path: Path, parse: Callable[[bytes], T], key: str = "file") -> WatchedFile[T]:
+        """A file that is read again when it changes; filters that read it the same way share it. `parse`, a function of
+        a module, raises ValueError for a content that is wrong. Then, and for a file that cannot be read, raises
+        ConfigMistake, of the option `key`."""
+        try:
+            watched: WatchedFile[T] = self.keep(
+                ("watched", path, parse), lambda: WatchedFile(path, parse, self.reactor)
+            )
+        except ValueError as error:
+            raise ConfigMistake(f"{path}: {error}", key) from None
+        return watched
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from typing import Final
 import attrs
 from zope.interface import implementer
 
-from gwproxy.config.mistakes import BadValue, ConfigMistake
+from gwproxy.config.mistakes import BadValue
 from gwproxy.config.options import option
 from gwproxy.config.values import boolean, file, plain
 from gwproxy.filters.api import Exchange, FilterContext, Header, IAttemptFilter, IRequestFilter, Reply, Traits
@@ -197,13 +197,5 @@ def traits(options: Options) -> Traits:
 
 def factory(options: Options, context: FilterContext) -> ApiKeyFilter:
     """Raises ConfigMistake for a file that is no list of keys."""
-    path = options.file
-
-    def watched() -> WatchedFile[StoredKeys]:
-        return WatchedFile(path, read_keys, context.reactor)
-
-    try:
-        keys = context.keep(("api_key", path), watched)
-    except ValueError as error:
-        raise ConfigMistake(f"{path.name}: {error}", "file") from None
+    keys = context.watched_file(options.file, read_keys)
     return (ApiKeyInQueryFilter if options.query else ApiKeyFilter)(options, context, keys)

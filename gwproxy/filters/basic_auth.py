@@ -23,15 +23,13 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from gwproxy.config.mistakes import ConfigMistake
 from gwproxy.config.options import option
 from gwproxy.config.values import boolean, file, integer, positive_duration
 from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Principal, Reply, Traits, Verdict
 from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
 from gwproxy.filters.logins import LONGEST_PASSWORD, Limits, Logins, Overloaded
-from gwproxy.filters.password_file import Passwords, read_passwords
+from gwproxy.filters.password_file import read_passwords
 from gwproxy.filters.realm import realm, realm_challenge
-from gwproxy.runtime.watched import WatchedFile
 
 # RFC 9110 section 11.4: the scheme in any case, and no longer word that begins like it.
 _SCHEME: Final = re.compile(rb"basic(?![!#$%&'*+\-.^_`|~0-9A-Za-z])", re.IGNORECASE).match
@@ -54,7 +52,7 @@ class Options:
         doc="Let requests without a user pass, as nobody. A wrong password is refused all the same.",
     )
     forward: bool = option(boolean, default=False, doc="Let user and password go upstream.")
-    cache: int = option(
+    cache_size: int = option(
         integer(1, 1_000_000), default=1000, doc="How many logins are remembered after they were right."
     )
     cache_ttl: float = option(
@@ -158,15 +156,7 @@ def traits(options: Options) -> Traits:
 
 def factory(options: Options, context: FilterContext) -> BasicAuthFilter:
     """Raises ConfigMistake for a file that is no list of users."""
-    path = options.file
-    limits = Limits(options.cache, options.cache_ttl, options.parallel, options.queue)
-
-    def watched() -> WatchedFile[Passwords]:
-        return WatchedFile(path, read_passwords, context.reactor)
-
-    try:
-        users = context.keep(("basic_auth", path), watched)
-    except ValueError as error:
-        raise ConfigMistake(f"{path.name}: {error}", "file") from None
+    limits = Limits(options.cache_size, options.cache_ttl, options.parallel, options.queue)
+    users = context.watched_file(options.file, read_passwords)
     make = partial(Logins, users, limits, context.reactor.seconds, context.in_thread)
-    return BasicAuthFilter(options, context, context.keep(("basic_auth logins", path, limits), make))
+    return BasicAuthFilter(options, context, context.keep(("basic_auth logins", options.file, limits), make))

@@ -89,6 +89,13 @@ UNAVAILABLE: Final = frozenset({Denial.KEYS_UNAVAILABLE, Denial.AUTHORITY_UNAVAI
 _CHECK_FAILED: Final = str(Event.CHECK_FAILED)
 
 
+class OnError(StrEnum):
+    """What becomes of a request when who could tell does not answer."""
+
+    DENY = "deny"
+    ALLOW = "allow"
+
+
 def mode_option() -> Mode:
     """The option `mode`, which every filter that can deny has."""
     return option(

@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -25,18 +24,11 @@ from gwproxy.config.options import option
 from gwproxy.config.values import Value, choice, duration, integer, list_of, plain, positive_duration, size
 from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Principal, Reply, Traits, Verdict
 from gwproxy.filters.authority import Authority, Finding, Passed, Question, Refused, unavailable
-from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
+from gwproxy.filters.decision import Decisions, Denial, Event, Mode, OnError, mode_option
 from gwproxy.filters.field_names import lower_field_name
 from gwproxy.filters.vouched import VouchedFields
 from gwproxy.http.headers import RESPONSE_KINDS, TOKEN, Headers, Kind
 from gwproxy.http.target import parse_target
-
-
-class OnError(StrEnum):
-    """What becomes of requests when the other service does not answer."""
-
-    DENY = "deny"
-    ALLOW = "allow"
 
 
 def _parse_answer_field(text: str) -> bytes:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +31,7 @@ from gwproxy.config.values import boolean, choice, duration, integer, list_of, p
 from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Principal, Reply, Traits
 from gwproxy.filters.bearer import Challenges, bearer_token, well_formed
 from gwproxy.filters.claim_fields import ClaimFields, ClaimToField, claims_to_headers
-from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
+from gwproxy.filters.decision import Decisions, Denial, Event, Mode, OnError, mode_option
 from gwproxy.filters.realm import realm
 from gwproxy.runtime.waiting import Waiting
 from gwproxy.tokens.introspection import Authority, CannotTell, ClientAuth
@@ -43,13 +42,6 @@ _RETRY_AFTER: Final[list[Header]] = [(b"Retry-After", b"5")]
 _LAST_DATE: Final = 253_402_300_799
 
 _log = Logger(namespace="gwproxy")
-
-
-class OnError(StrEnum):
-    """What becomes of requests about whose tokens nobody can tell."""
-
-    DENY = "deny"
-    ALLOW = "allow"
 
 
 def _parse_credential(given: str) -> str:

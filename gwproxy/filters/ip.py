@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -131,12 +130,4 @@ def factory(options: Options, context: FilterContext) -> IpFilter:
 
 
 def _watched(path: Path | None, key: str, context: FilterContext) -> WatchedFile[Networks] | None:
-    """Filters that name the same file share it."""
-    if path is None:
-        return None
-    make = partial(WatchedFile, path, parse_networks, context.reactor)
-    try:
-        watched: WatchedFile[Networks] = context.keep(("networks", path), make)
-    except ValueError as error:
-        raise ConfigMistake(f"{path}: {error}", key) from None
-    return watched
+    return None if path is None else context.watched_file(path, parse_networks, key)

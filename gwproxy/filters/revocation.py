@@ -12,8 +12,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +25,7 @@ from gwproxy.config.options import option
 from gwproxy.config.values import choice, duration, file, token
 from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Reply, Traits, Verdict
 from gwproxy.filters.bearer import challenge
-from gwproxy.filters.decision import Decisions, Denial, Event, Mode, mode_option
+from gwproxy.filters.decision import Decisions, Denial, Event, Mode, OnError, mode_option
 from gwproxy.filters.keys import short
 from gwproxy.filters.revoked import RevokedTokens, Token, read_revoked
 from gwproxy.runtime.recent import Recent
@@ -49,13 +47,6 @@ return 0
 """
 
 
-class OnStoreError(StrEnum):
-    """What becomes of a request when the store does not say."""
-
-    DENY = "deny"
-    ALLOW = "allow"
-
-
 @attrs.frozen
 class Options:
     """`[filter:NAME] type = revocation`. A file, a store, or both."""
@@ -65,9 +56,9 @@ class Options:
     cache_ttl: float = option(
         duration, default=_DEFAULT_TTL, doc="How long an answer of the store holds for a token; 0: for one request."
     )
-    on_store_error: OnStoreError = option(
-        choice(OnStoreError),
-        default=OnStoreError.DENY,
+    on_store_error: OnError = option(
+        choice(OnError),
+        default=OnError.DENY,
         doc="Without an answer of the store: deny answers 503, allow lets pass what the file does not refuse.",
     )
     mode: Mode = mode_option()
@@ -76,7 +67,7 @@ class Options:
         """Something must say what is revoked."""
         if self.file is None and self.store is None:
             raise ConfigMistake("needs a file or a store")
-        if self.store is None and self.on_store_error is not OnStoreError.DENY:
+        if self.store is None and self.on_store_error is not OnError.DENY:
             raise ConfigMistake("on_store_error needs a store", "on_store_error")
         if self.store is None and self.cache_ttl != _DEFAULT_TTL:
             raise ConfigMistake("cache_ttl needs a store", "cache_ttl")
@@ -141,7 +132,7 @@ class RevocationFilter:
     ) -> None:
         self._file = watched
         self._stored = stored
-        self._allows_unknown = options.on_store_error is OnStoreError.ALLOW
+        self._allows_unknown = options.on_store_error is OnError.ALLOW
         self._wall = context.wall
         self._decisions = Decisions(context, options.mode, Event.AUTH_FAILED)
         self._allowed = self._decisions.allowed
@@ -194,11 +185,7 @@ def factory(options: Options, context: FilterContext) -> RevocationFilter:
     """Raises ConfigMistake for a file that cannot be read or has a mistake, with its line, and for a missing store."""
     watched: WatchedFile[RevokedTokens] | None = None
     if options.file is not None:
-        make = partial(WatchedFile, options.file, read_revoked, context.reactor)
-        try:
-            watched = context.keep(("revoked", options.file), make)
-        except ValueError as error:
-            raise ConfigMistake(f"{options.file}: {error}", "file") from None
+        watched = context.watched_file(options.file, read_revoked)
     stored: StoredRevocations | None = None
     if options.store is not None:
         stored = StoredRevocations(context.store(options.store), options.cache_ttl, context.reactor.seconds)

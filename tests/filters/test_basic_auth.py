@@ -230,7 +230,7 @@ def test_what_is_wrong_in_the_file_is_told_with_its_line(users: Users) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"realm": "\u00e9"}, {"cache": "0"}, {"cache_ttl": "0"}, {"parallel": "9"}, {"file": "x"}]
+    "option", [{"realm": "\u00e9"}, {"cache_size": "0"}, {"cache_ttl": "0"}, {"parallel": "9"}, {"file": "x"}]
 )
 def test_options_that_are_refused(users: Users, option: dict[str, str]) -> None:
     with pytest.raises(BadValue):
