@@ -30,7 +30,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupErro
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.python.failure import Failure
-from twisted.web._newclient import _WrapperException
+from twisted.web._newclient import BODY, DONE, HTTP11ClientProtocol, _WrapperException
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
@@ -51,6 +51,7 @@ from gwproxy.http.headers import Header
 
 TIMEOUT: Final = 5.0
 MAX_SIZE: Final = 1 << 20
+MAX_HEAD: Final = 64 << 10  # of an answer, with all 1xx before it
 # Idle connections: fewer seconds than servers keep them, and few.
 KEEPALIVE: Final = 4
 MOST_IDLE: Final = 8
@@ -133,7 +134,8 @@ class Calls:
         return gatherResults([pool.closeCachedConnections() for pool in pools])
 
     def _client(self, ca_file: Path | None) -> HTTPClient:
-        mark = None if ca_file is None else _mark(ca_file)
+        stat = None if ca_file is None else os.stat(ca_file)
+        mark = stat and (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         known = self._clients.get(ca_file)
         if known is not None and known[0] == mark:
             return known[1]
@@ -144,28 +146,36 @@ class Calls:
 
     def _make_agent(self, ca_file: Path | None) -> IAgent:
         # A pool of its own for each trust: what one trusts, another need not.
-        pool = _Pool(self._reactor)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        pool = HTTPConnectionPool(self._reactor)
+        pool._factory = _Connections
         pool.maxPersistentPerHost = MOST_IDLE
         pool.cachedConnectionTimeout = KEEPALIVE
         pool.retryAutomatically = False  # we do, for every method
         trust = None if ca_file is None else trustRootFromCertificates(read_certificates(ca_file))
         policy = BrowserLikePolicyForHTTPS(trust)
-        agent: IAgent = Agent(self._reactor, policy, connectTimeout=TIMEOUT, pool=pool)
         self._pools.append(pool)
-        return agent
+        return Agent(self._reactor, policy, connectTimeout=TIMEOUT, pool=pool)
 
 
-class _QuietFactory(_HTTP11ClientFactory):
+class _Connection(HTTP11ClientProtocol):
+    """Twisted has a bound for each line of a head, and none for all of them."""
+
+    transport: Any
+    _head_bytes = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's has no annotations
+        over = self._parser is None or self._parser.state in (BODY, DONE)
+        self._head_bytes = 0 if over else self._head_bytes + len(data)
+        if self._head_bytes > MAX_HEAD:
+            self.transport.abortConnection()
+
+
+class _Connections(_HTTP11ClientFactory):
     noisy = False  # no line in the log for each connection
 
-
-class _Pool(HTTPConnectionPool):
-    _factory = _QuietFactory
-
-
-def _mark(path: Path) -> object:
-    found = os.stat(path)
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    def buildProtocol(self, addr: object) -> HTTP11ClientProtocol:
+        return _Connection(self._quiescentCallback)  # type: ignore[no-untyped-call]  # the same
 
 
 @implementer(IAgent)
