@@ -158,7 +158,11 @@ Waiting = Deferred[Verdict] | Awaitable[Verdict]
 
 
 class IRequestFilter(Interface):
-    """Decides about a request before anything goes upstream."""
+    """Decides about a request before anything goes upstream.
+
+    One that answers CORS preflights has an attribute `answers_preflight`, true: then the preflight of a request comes
+    to the route of that request, whether or not it takes OPTIONS.
+    """
 
     def on_request(exchange):  # type: ignore[no-untyped-def]  # zope interfaces have no self and no annotations
         """None: go on. Reply: answer now. A Deferred or coroutine of either: wait for it."""
