@@ -10,12 +10,13 @@ Rules:
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -30,6 +31,9 @@ from gwproxy.runtime.recent import Recent
 from gwproxy.runtime.waiting import Waiting
 
 _log = Logger(namespace="gwproxy")
+
+# RFC 9110 section 5.5: what no value may have in it. Servers read the rest of such a line as they like.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 @attrs.frozen
@@ -159,24 +163,24 @@ class Authority:
         status = answer.status
         if not 200 <= status < 500:
             return self._note_error(f"it answers {status}")
+        fields = _named(answer.headers, self._question.take if status < 300 else self._question.show)
+        subject = get(answer.headers, self._question.subject) if status < 300 and self._question.subject else None
+        if any(_CONTROL(value) for _, value in fields) or _CONTROL(subject or b""):
+            self._note_error("its answer has a field with control characters")
+            return _answered_badly()
         self._failing = False
         if status < 300:
             self._counters["pass"].value += 1
-            subject = get(answer.headers, self._question.subject) if self._question.subject else None
-            return Passed(_named(answer.headers, self._question.take), (subject or b"").decode("utf-8", "replace"))
+            return Passed(fields, (subject or b"").decode("utf-8", "replace"))
         self._counters["refuse"].value += 1
-        shown = _named(answer.headers, self._question.show)
-        return Refused(Reply(status, shown, answer.body, detail=str(Denial.AUTHORITY_DENIED)))
+        return Refused(Reply(status, fields, answer.body, detail=str(Denial.AUTHORITY_DENIED)))
 
     def _failed(self, failure: Failure) -> Finding:
         error = failure.value
         if not isinstance(error, CallFailed):
             failure.raiseException()
         silence = self._note_error(str(error))
-        if error.why == "too_large":
-            # It did answer, and who asks may have a hand in how long that is: never a reason to let pass.
-            return Refused(unavailable(), Denial.AUTHORITY_UNAVAILABLE)
-        return silence
+        return _answered_badly() if error.why == "too_large" else silence
 
     def _note_error(self, why: str) -> Silence:
         self._counters["error"].value += 1
@@ -189,6 +193,12 @@ class Authority:
 def unavailable() -> Reply:
     """What a client gets when nobody can tell."""
     return Reply(503, [(b"Retry-After", b"5")], detail=str(Denial.AUTHORITY_UNAVAILABLE))
+
+
+def _answered_badly() -> Refused:
+    """It did answer, and who asks may have a hand in how long that is, or in what stands in it: never a reason to let
+    pass."""
+    return Refused(unavailable(), Denial.AUTHORITY_UNAVAILABLE)
 
 
 def _named(headers: Iterable[Header], names: frozenset[bytes]) -> list[Header]:

@@ -12,6 +12,7 @@ from twisted.logger import LogEvent
 from gwproxy.calls import Answer, CallFailed
 from gwproxy.filters.api import Header
 from gwproxy.filters.authority import Authority, Passed, Question, Refused, Silence
+from gwproxy.filters.decision import Denial
 from gwproxy.testing import FakeCalls, Surroundings
 
 QUESTION = Question(
@@ -124,6 +125,25 @@ def test_an_answer_too_large_never_lets_pass(logged_errors: list[LogEvent]) -> N
 
 
 # Remembered
+
+
+@pytest.mark.parametrize("value", [b"ann\0", b"ann\rX-Admin: 1", b"\x1bann", b"ann\x7f"])
+@pytest.mark.parametrize(("status", "name"), [(200, b"X-User"), (401, b"Location")])
+def test_what_is_no_field_goes_to_nobody(status: int, name: bytes, value: bytes, logged_errors: list[LogEvent]) -> None:
+    """Who asks may have a hand in it: it never lets pass."""
+    played = Played()
+    found = played.ask(A)
+    played.answer(Answer(status, [(name, value)], b""))
+    assert [(each.denial, each.reply.status, each.reply.headers) for each in found] == [
+        (Denial.AUTHORITY_UNAVAILABLE, 503, [(b"Retry-After", b"5")])
+    ]
+    assert played.counted() == {"error": 1}
+    assert len(logged_errors) == 1
+    logged_errors.clear()
+    found = played.ask(A)
+    played.answer(Answer(status, [(name, b"a\tb \xc3\xa4"), (b"X-Other", value)], b""))
+    assert isinstance(found[0], Passed if status == 200 else Refused)
+    assert played.counted() == {"error": 1, "pass" if status == 200 else "refuse": 1}
 
 
 def test_only_that_it_may_pass_is_remembered_and_for_the_same_question_only() -> None:
