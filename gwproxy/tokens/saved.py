@@ -85,7 +85,8 @@ class SavedKeys:
         if not isinstance(content, dict) or content.get("origin") != self._origin:
             raise ValueError("its keys are from somewhere else")
         fetched = content.get("fetched")
-        if not isinstance(fetched, (int, float)):
+        # NaN, and what is too large for a float, too
+        if not isinstance(fetched, (int, float)) or isinstance(fetched, bool) or not 0 <= fetched < 1e12:
             raise ValueError("it does not say when it was fetched")
         return Saved(content.get("jwks"), float(fetched))
 

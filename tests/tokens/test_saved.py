@@ -16,6 +16,8 @@ from twisted.logger import LogEvent, eventAsText
 from gwproxy.tokens.saved import MAX_SIZE, Saved, SavedKeys
 
 ORIGIN = "https://idp.example.com/"
+# That are none, and yet read as numbers.
+DATES = [b"1" * 400, b"NaN", b"Infinity", b"1e999", b"-1", b"true"]
 SAVED = Saved({"keys": [{"kid": "ä"}]}, 1_700_000_000.5)
 
 
@@ -92,6 +94,7 @@ def _with(content: bytes) -> Callable[[Path], object]:
         _with(b"{}"),
         _with(json.dumps({"origin": ORIGIN, "jwks": {}}).encode()),
         _with(json.dumps({"origin": ORIGIN, "jwks": {}, "fetched": "then"}).encode()),
+        *(_with(b'{"origin": "%b", "jwks": {}, "fetched": %b}' % (ORIGIN.encode(), date)) for date in DATES),
         _with(b" " * (MAX_SIZE + 1)),
     ],
 )
