@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -100,6 +101,10 @@ class Provider:
             self._found = secure_url(found if isinstance(found, str) else "")
         except BadValue as bad:
             raise FetchFailed("discovery", f"jwks_uri of the discovery document {bad.message}") from None
+        if urlsplit(self._issuer).scheme == "https" != urlsplit(self._found).scheme:
+            # What is elsewhere sends nobody to the services of this machine.
+            self._found = ""
+            raise FetchFailed("discovery", "jwks_uri of the discovery document must be https, as the issuer is")
         self._found_at = self._seconds()
         return self._found
 

@@ -79,6 +79,8 @@ def test_where_they_are_is_asked_again_after_an_hour_or_a_failure() -> None:
         {"jwks_uri": ""},
         {"jwks_uri": ["https://keys.example.com/jwks"]},
         {"jwks_uri": "http://keys.example.com/jwks"},
+        {"jwks_uri": "http://127.0.0.1:8500/jwks"},
+        {"jwks_uri": "http://localhost/jwks"},
         {"jwks_uri": "file:///etc/passwd"},
         {"jwks_uri": "/jwks"},
         {"jwks_uri": "https://a:b@keys.example.com/jwks"},
