@@ -191,7 +191,7 @@ class Introspections:
 
     def _judge(self, claims: Mapping[str, Any], date: float) -> Denial | None:
         """RFC 7662 section 2.2: members as in a JWT."""
-        if not all(isinstance(claims.get(name, ""), str) for name in ("sub", "iss")):
+        if not all(isinstance(claims.get(name, ""), str) for name in ("sub", "iss", "jti")):
             return Denial.TOKEN_CLAIM
         if self._issuers and claims.get("iss") not in self._issuers:
             return Denial.TOKEN_ISSUER

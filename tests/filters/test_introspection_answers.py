@@ -37,6 +37,7 @@ from tests.filters.introspecting import INACTIVE, OPTIONS, answer, world
         ({"nbf": -1}, {}, "token_claim"),
         ({"sub": 7}, {}, "token_claim"),
         ({"sub": None}, {}, "token_claim"),
+        ({"jti": 7}, {}, "token_claim"),
         ({"iss": ["https://idp.example.com"]}, {"issuer": "https://idp.example.com"}, "token_claim"),
     ],
 )
