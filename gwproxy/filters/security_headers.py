@@ -191,31 +191,17 @@ class Options:
 
 
 class _Fields:
-    """The fields for one scheme, and how they meet those of an upstream."""
+    """The fields for one scheme, and what those of an upstream are to them."""
 
-    __slots__ = ("_bits", "_pairs")
+    __slots__ = ("bits", "pairs")
 
     def __init__(self, pairs: Iterable[Header], also_dropped: Iterable[bytes] = ()) -> None:
         """`also_dropped`: names, in lower case, of an upstream's fields that are replaced by nothing."""
-        self._pairs = tuple(pairs)
-        bits = {name.lower(): 1 << index for index, (name, _) in enumerate(self._pairs)}
+        self.pairs = tuple(pairs)
+        bits = {name.lower(): 1 << index for index, (name, _) in enumerate(self.pairs)}
         bits.update((name, _DROPPED) for name in also_dropped)
         # By spelling: which of ours it is, as one bit; 0 for the rest.
-        self._bits = KindTable(lambda name: bits.get(name.lower(), 0))
-
-    def put(self, headers: list[Header], replace: bool) -> None:
-        """Into `headers`, in place."""
-        bits = self._bits
-        seen = 0
-        for name, _ in headers:
-            seen |= bits[name]
-        if not seen:
-            headers += self._pairs
-        elif replace:
-            headers[:] = [pair for pair in headers if not bits[pair[0]]]
-            headers += self._pairs
-        else:
-            headers += [pair for index, pair in enumerate(self._pairs) if not seen & 1 << index]
+        self.bits = KindTable(lambda name: bits.get(name.lower(), 0))
 
 
 @implementer(IResponseFilter)
@@ -241,7 +227,18 @@ class SecurityHeadersFilter:
 
     def on_response(self, exchange: Exchange) -> None:
         fields = self._secure if exchange.scheme == b"https" else self._plain
-        fields.put(exchange.response_headers, self._replace)
+        headers = exchange.response_headers
+        bits = fields.bits
+        seen = 0
+        for name, _ in headers:
+            seen |= bits[name]
+        if not seen:
+            headers += fields.pairs
+        elif self._replace:
+            headers[:] = [pair for pair in headers if not bits[pair[0]]]
+            headers += fields.pairs
+        else:
+            headers += [pair for index, pair in enumerate(fields.pairs) if not seen & 1 << index]
 
 
 def factory(options: Options, context: FilterContext) -> SecurityHeadersFilter:
