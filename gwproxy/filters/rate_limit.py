@@ -41,6 +41,9 @@ LOCAL: Final = "local"
 
 _MICROSECONDS: Final = 1_000_000
 
+# What the script gives.
+_ANSWER: Final = [int] * 4
+
 
 @attrs.frozen
 class Options:
@@ -144,7 +147,9 @@ class SharedRateLimitFilter(RateLimitFilter):
         answer = self._store.run(SCRIPT, (self._prefix + self._key(exchange),), self._arguments)
         return answer.addCallbacks(self._answered, self._failed, callbackArgs=(exchange,), errbackArgs=(exchange,))
 
-    def _answered(self, answer: Any, exchange: Exchange) -> Verdict:
+    def _answered(self, answer: Any, exchange: Exchange) -> Verdict | Deferred[Verdict]:
+        if not isinstance(answer, list) or [*map(type, answer)] != _ANSWER:
+            return self._without_store(exchange)  # whoever says that has not run the script
         taken, left, full, wait = answer
         reset = -(-full // _MICROSECONDS)
         if not taken:

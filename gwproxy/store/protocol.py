@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+# Bytes of one answer: scripts give a few numbers. Who sends more is no Redis of ours, and would fill the memory.
+MOST_ANSWER: Final = 1 << 20
 
 
 class Receiver(Protocol):
@@ -42,6 +45,7 @@ def protocol_class() -> type[Any]:
             # bytes stay bytes, and numbers in them text
             super().__init__(charset=None, convertNumbers=False)
             self._receiver = receiver
+            self._unfinished = 0  # bytes since the last answer
 
         def connectionMade(self) -> None:
             self._receiver.made(self)
@@ -49,7 +53,14 @@ def protocol_class() -> type[Any]:
         def connectionLost(self, why: Any) -> None:
             self._receiver.lost(self, why.getErrorMessage())
 
+        def dataReceived(self, data: bytes, unpause: bool = False) -> None:
+            self._unfinished += len(data)
+            super().dataReceived(data, unpause)
+            if self._unfinished > MOST_ANSWER:
+                self.transport.abortConnection()
+
         def replyReceived(self, reply: Any) -> None:
+            self._unfinished = 0
             self._receiver.replied(self, reply)
 
     return StoreProtocol

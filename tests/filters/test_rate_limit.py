@@ -292,8 +292,17 @@ def test_another_failure_is_ours_and_not_the_stores() -> None:
     store = FakeStore()
     limited = Limited(store, on_store_error="allow")
     played = limited.ask()
-    store.asked[-1].answer.callback("no list")
+    store.asked[-1].answer.errback(ZeroDivisionError())
     assert played.status == 500
+
+
+@pytest.mark.parametrize("answer", ["OK", None, 1, b"", [], [1, 2, 3], [1, 2, 3, b"4"], [1, 2, 3, [4]], [True] * 4])
+def test_an_answer_that_is_none_of_the_script_is_none(answer: object) -> None:
+    store = FakeStore()
+    limited = Limited(store, on_store_error="deny")
+    played = limited.ask()
+    store.asked[-1].answer.callback(answer)
+    assert played.status == 503
 
 
 # What is refused at load

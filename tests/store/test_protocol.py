@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.testing import StringTransport
 
-from gwproxy.store.protocol import encode, protocol_class
+from gwproxy.store.protocol import MOST_ANSWER, encode, protocol_class
 
 
 class Took:
@@ -44,6 +44,23 @@ def test_answers_in_any_pieces(size: int) -> None:
     assert isinstance(error, Exception)
     assert str(error).startswith("NOSCRIPT")
     assert took.events == ["made"]
+
+
+@pytest.mark.parametrize("endless", [b"$1000000000\r\n" + b"x" * 996, b"*1\r\n" * 250, b"+" + b"x" * 999])
+def test_an_answer_has_a_bound(endless: bytes) -> None:
+    took = Took()
+    transport = StringTransport()
+    protocol = protocol_class()(took)
+    protocol.makeConnection(transport)
+    sent = 0
+    for _ in range(2 * MOST_ANSWER // 1000):
+        protocol.dataReceived(b":1\r\n" * 250)
+    assert not transport.disconnecting
+    while not transport.disconnecting:
+        protocol.dataReceived(endless)
+        sent += len(endless)
+        assert sent <= MOST_ANSWER + len(endless)
+    assert set(took.replies) == {1}
 
 
 def test_its_end_is_told() -> None:
