@@ -5,7 +5,8 @@ Rules:
 * A key is a short text, whatever a client sends: what is long or odd, and every header and cookie, becomes a hash. So
   memory is bounded, and no token or session stands in a table or in a Redis.
 * A part that a request does not have (no such header, nobody logged in) is the client's address instead, apart from
-  every value that the part can have: leaving it out is no way around a limit, nor a way into another's.
+  every value that the part can have: leaving it out is no way around a limit, nor a way into another's. So is a header
+  or a cookie that is there twice: the server behind may read the one that would not be counted.
 * IPv6 clients are counted by network, for each has a whole one; IPv4 in IPv6 is IPv4 (RFC 4291 section 2.5.5.2).
 """
 
@@ -26,6 +27,7 @@ from gwproxy.config.values import Value, integer, plain, token
 from gwproxy.filters.api import Exchange
 from gwproxy.filters.claims import ClaimPath
 from gwproxy.http.cookies import cookie_values
+from gwproxy.http.headers import get_all
 
 KeyFunction = Callable[[Exchange], str]
 
@@ -128,7 +130,9 @@ def _part(kind: str, name: str, address: KeyFunction) -> KeyFunction:
 
     def header(exchange: Exchange) -> str:
         value = exchange.header(wanted)
-        return f"={_hash(value)}" if value else address(exchange)
+        if not value or (wanted != b"host" and len(get_all(exchange.headers, wanted)) > 1):
+            return address(exchange)
+        return f"={_hash(value)}"
 
     return header
 
@@ -177,4 +181,4 @@ def _claim(path: ClaimPath, address: KeyFunction) -> KeyFunction:
 
 def _cookie(exchange: Exchange, name: bytes) -> str:
     values = cookie_values(exchange.headers, name)
-    return f"={_hash(values[0])}" if values and values[0] else ""
+    return f"={_hash(values[0])}" if len(values) == 1 and values[0] else ""

@@ -76,6 +76,8 @@ def test_several() -> None:
     [
         {},
         {"headers": [(b"X-Key", b""), (b"Cookie", b"sid=")]},
+        {"headers": [(b"X-Key", b"a"), (b"x-key", b"b"), (b"Cookie", b"sid=a; sid=b")]},
+        {"headers": [(b"X-Key", b"a"), (b"X-Key", b"a"), (b"Cookie", b"sid=a"), (b"Cookie", b"x=y; sid=a")]},
         {"principal": Principal("alice", {"sub": None})},
         {"principal": Principal("alice", {"sub": {"a": 1}})},
     ],
