@@ -218,7 +218,7 @@ class Builder:
             route.action = RedirectAction(options.redirect)
         else:
             said = [traits[name] for name in options.filters]
-            guarded = VouchedFields(name for each in said for name in (*each.vouches_for, *each.removes))
+            guarded = VouchedFields(name for each in said for name in (*each.vouches_for, *each.removes, *each.judges))
             route.action = Forward(options, upstreams[options.upstream], client, guarded)
         return route
 

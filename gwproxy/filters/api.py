@@ -257,6 +257,7 @@ class Traits:
     credentials_from_cookie: bool = False
     vouches_for: tuple[bytes, ...] = ()  # request fields that it removes and sets
     removes: tuple[bytes, ...] = ()  # request fields that it takes away from clients
+    judges: tuple[bytes, ...] = ()  # request fields with credentials, which it leaves there when they are good
     secret_parameters: tuple[str, ...] = ()  # query parameters with credentials, which no log may show
 
 

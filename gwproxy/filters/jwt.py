@@ -24,6 +24,7 @@ from gwproxy.filters.bearer import Challenges, bearer_token
 from gwproxy.filters.claim_fields import ClaimFields
 from gwproxy.filters.decision import Decisions, Denial, Event
 from gwproxy.filters.jwt_options import FETCHED, Options
+from gwproxy.filters.vouched import VouchedFields
 from gwproxy.http.headers import Headers
 from gwproxy.tokens.files import READERS, FileKeys, FixedKeys
 from gwproxy.tokens.jwks import jwks_source
@@ -145,13 +146,13 @@ class JwtFilter:
 
 def _reader(header: bytes) -> Callable[[Headers], Any]:
     """A function of a request's fields that gives its token, None, or the Denial of those that it has."""
-    wanted = header.lower()
-    if wanted == b"authorization":
+    if header.lower() == b"authorization":
         return bearer_token
+    # Servers that take `X_Token` for `X-Token` would read the one that nobody verified.
+    twins = VouchedFields([header])
 
     def read(headers: Headers) -> bytes | Denial | None:
-        # Servers that take `X_Token` for `X-Token` would read the one that nobody verified.
-        values = [value for name, value in headers if name.lower().replace(b"_", b"-") == wanted]
+        values = [value for name, value in headers if name in twins]
         if len(values) > 1:
             return Denial.SEVERAL_CREDENTIALS
         if not values or values[0][:7].lower() == b"bearer ":
@@ -163,7 +164,8 @@ def _reader(header: bytes) -> Callable[[Headers], Any]:
 
 def traits(options: Options) -> Traits:
     """What it means for the rest of a chain."""
-    return Traits(identifies=True, costly=True, vouches_for=tuple(name for _, name in options.claims_to_headers))
+    vouched = tuple(name for _, name in options.claims_to_headers)
+    return Traits(identifies=True, costly=True, vouches_for=vouched, judges=(options.header,))
 
 
 def factory(options: Options, context: FilterContext) -> JwtFilter:

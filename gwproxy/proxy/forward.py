@@ -55,8 +55,8 @@ class Forward:
     def __init__(
         self, options: RouteOptions, upstream: Upstream, client: UpstreamClient, guarded: VouchedFields
     ) -> None:
-        """`guarded`: the request fields that filters of the route set or take away. No trailer may have them either:
-        what is merged into a head there is as good as in it."""
+        """`guarded`: the request fields that filters of the route set, take away or judge. No trailer may have them:
+        what a server merges into the head is as good as in it."""
         self._options = options
         self.upstream = upstream
         self.client = client

@@ -150,10 +150,10 @@ class NoOptions:
 
 def test_what_filters_vouch_for_comes_in_no_trailer(make_flow: MakeFlow) -> None:
     """There are servers that merge trailers into the head, and would believe it."""
-    traits = Traits(vouches_for=(b"X-User-Id",), removes=(b"X-API-Key",))
+    traits = Traits(vouches_for=(b"X-User-Id",), removes=(b"X-API-Key",), judges=(b"X-Jwt",))
     login = FilterType("login", "a test", NoOptions, lambda options, context: Scripted(), traits=lambda options: traits)
     flow = make_flow(filters={"login": Scripted()}, types={"login": login}, listen="underscores = keep")
-    trailers = b"X-Sum: 1\r\nx-user-id: admin\r\nX_User_Id: admin\r\nX.Api.Key: k\r\n\r\n"
+    trailers = b"X-Sum: 1\r\nx-user-id: admin\r\nX_User_Id: admin\r\nX.Api.Key: k\r\nX-Jwt: forged\r\n\r\n"
     announced = b"Trailer: X-User-Id, X-Sum, X_User_Id, X-API-Key\r\n\r\n"
     (
         flow.client
