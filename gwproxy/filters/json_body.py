@@ -33,6 +33,9 @@ from gwproxy.http.headers import get_all
 # What checks a schema goes no deeper.
 _MOST_DEPTH_WITH_SCHEMA: Final = 200
 
+# Bytes of a body, where a pattern may go back in it: some 0.1 s at the worst.
+_MOST_TO_BACKTRACK: Final = 64 << 10
+
 # Of a whole number, where numbers are read.
 _MOST_DIGITS: Final = 1000
 
@@ -119,6 +122,9 @@ class JsonBodyFilter:
         self._suffixes = tuple(each for each in types if each.startswith(b"+"))
         self._good_types: set[bytes] = set()
         self._schema = None if options.schema is None else Schema(options.schema)
+        if self._schema is not None and self._schema.backtracks and options.max > _MOST_TO_BACKTRACK:
+            most = f"{_MOST_TO_BACKTRACK >> 10}k"
+            raise ConfigMistake(f"can be at most {most}: the schema has a pattern that looks around or back", "max")
         self._hook = _unique if options.unique_keys else None
 
     def on_request(self, exchange: Exchange) -> Verdict | Deferred[Verdict]:

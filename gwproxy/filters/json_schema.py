@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -22,8 +23,9 @@ from gwproxy.config.mistakes import ConfigMistake
 # Longer pointers are cut at a step: a body chooses the names of its members.
 _MOST_POINTER: Final = 256
 
-# A pattern with look-around or back-references may take as many steps at one string; the others take linear time.
-_MOST_BACKTRACKING: Final = 100_000
+# A pattern with look-around or back-references may take as many steps at one string, each of them linear in its length.
+# The others take linear time in all.
+_MOST_BACKTRACKING: Final = 1000
 
 
 @attrs.frozen
@@ -37,7 +39,7 @@ class Violation:
 class Schema:
     """One schema. Raises ConfigMistake for a file that has none, or one that needs another document."""
 
-    __slots__ = ("_validate",)
+    __slots__ = ("_validate", "backtracks")
 
     def __init__(self, path: Path) -> None:
         try:
@@ -46,12 +48,16 @@ class Schema:
             raise ConfigMistake(f"cannot be read: {error.strerror}", "schema") from None
         except (ValueError, RecursionError) as error:
             raise ConfigMistake(f"{path.name} is no JSON: {error}", "schema") from None
+        compiled = partial(jsonschema_rs.validator_for, document, retriever=_fetch_nothing)
+        # Whether it has patterns that take longer than their string's length in time.
+        self.backtracks = False
         try:
-            validator = jsonschema_rs.validator_for(
-                document,
-                retriever=_fetch_nothing,
-                pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_MOST_BACKTRACKING),
-            )
+            try:
+                validator = compiled(pattern_options=jsonschema_rs.RegexOptions())
+            except ValueError:  # perhaps of such a pattern
+                backtracking = jsonschema_rs.FancyRegexOptions(backtrack_limit=_MOST_BACKTRACKING)
+                validator = compiled(pattern_options=backtracking)
+                self.backtracks = True
         except ValueError as error:
             raise ConfigMistake(f"{path.name} is no usable schema: {_first_line(error)}", "schema") from None
         self._validate = validator.validate

@@ -286,6 +286,16 @@ def test_options_that_do_not_fit_together(schema: str, tmp_path: Path) -> None:
         build_filter(json_body, {"schema": str(broken)})
 
 
+def test_a_pattern_that_may_take_long_wants_a_lower_bound(tmp_path: Path) -> None:
+    path = tmp_path / "around.json"
+    path.write_text('{"pattern": "^(?!admin)"}')
+    with pytest.raises(ConfigMistake) as caught:
+        build_filter(json_body, {"schema": str(path)})
+    assert caught.value.key == "max"
+    assert played(post(b'"adam"'), schema=str(path), max="64k").status == 200
+    refused(post(b'"administrator"'), 422, "body_schema", schema=str(path), max="64k")
+
+
 def test_as_deep_as_options_allow(schema: str) -> None:
     deep = b'{"items":' + b"[" * 199 + b"]" * 199 + b"}"
     assert played(post(deep), schema=schema, max_depth="200").status == 200

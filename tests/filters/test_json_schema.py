@@ -19,6 +19,7 @@ ORDER = {
     "properties": {
         "items": {"type": "array", "items": {"$ref": "#/$defs/item"}},
         "code": {"type": "string", "pattern": "^(a|aa)+(?=b)$"},
+        "slow": {"type": "string", "pattern": "(?=y)yz"},
     },
     "$defs": {
         "item": {
@@ -51,6 +52,7 @@ def written(tmp_path: Path, schema: Any) -> Path:
         ({"items": [], "code": "c"}, "/code", "pattern"),
         # more steps than there may be: it does not fit, and nobody waits for it
         ({"items": [], "code": "a" * 40}, "/code", "pattern"),
+        ({"items": [], "slow": "y" * 3000 + "z"}, "/slow", "pattern"),
         ({"items": [{"id": 10**400}, {"id": -(10**400)}]}, "/items/1/id", "minimum"),
     ],
 )
