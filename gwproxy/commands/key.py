@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from gwproxy.config.dates import read_date, write_date
 from gwproxy.config.mistakes import BadValue
 from gwproxy.config.values import positive_duration
 from gwproxy.filters.key_file import (
@@ -28,9 +29,7 @@ from gwproxy.filters.key_file import (
     make_key,
     own_claims,
     read_claim,
-    read_date,
     read_keys,
-    write_date,
     written,
 )
 from gwproxy.runtime.wall import wall_clock

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Final
 
 import attrs
+
+_MOST_TOLD: Final = 10
 
 
 @attrs.frozen
@@ -69,6 +72,14 @@ class BadValue(ValueError):
         self.message = message
         self.piece = piece
         self.more = more
+
+
+def wrong_lines(told: Iterable[tuple[int, str]]) -> ValueError:
+    """What is wrong with a file of its own that an option names, by line. Of many the first: who has it wrong in a
+    hundred lines need not read of them all at once."""
+    lines = [f"line {line}: {message}" for line, message in sorted(told)]
+    more = len(lines) - _MOST_TOLD
+    return ValueError("; ".join(lines[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else ""))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

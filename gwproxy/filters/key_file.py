@@ -18,18 +18,17 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
 import attrs
 
+from gwproxy.config.dates import read_date, write_date
 from gwproxy.config.ini import Section, read_sections
-from gwproxy.config.mistakes import did_you_mean
+from gwproxy.config.mistakes import did_you_mean, wrong_lines
 from gwproxy.filters.api import Principal
 
 NEVER: Final = float("inf")
@@ -44,9 +43,6 @@ _LENGTH_WITH_ID: Final = len("gw_") + 16
 _LONGEST: Final = 128
 _ID: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 _HASH: Final = re.compile(r"sha256:([0-9a-f]{32}):([0-9a-f]{64})").fullmatch
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?").fullmatch
-# Who has it wrong in a hundred places need not read of them all at once.
-_MOST_TOLD: Final = 10
 
 
 @attrs.frozen(eq=False)
@@ -117,11 +113,6 @@ def own_claims(key: StoredKey) -> dict[str, str | list[str]]:
     return {name: value for name, value in key.principal.claims.items() if name not in _OWN_CLAIMS}
 
 
-def write_date(seconds: float) -> str:
-    """As `expires` has it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
 # Reading them
 
 
@@ -137,20 +128,8 @@ def read_keys(data: bytes) -> StoredKeys:
         if key is not None:
             keys.append(key)
     if told:
-        lines = [f"line {line}: {message}" for line, message in sorted(told)]
-        more = len(lines) - _MOST_TOLD
-        raise ValueError("; ".join(lines[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else ""))
+        raise wrong_lines(told)
     return StoredKeys(keys)
-
-
-def read_date(text: str) -> float:
-    """A date, or a date and time in UTC, in seconds since 1970. Raises ValueError."""
-    try:
-        if not _DATE(text):
-            raise ValueError
-        return datetime.fromisoformat(text if "T" in text else f"{text}T00:00:00Z").astimezone(UTC).timestamp()
-    except ValueError:
-        raise ValueError("must be a date, as in 2027-01-31 or 2027-01-31T12:00:00Z") from None
 
 
 def checked_client(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final
 
-from gwproxy.config.mistakes import BadValue
+from gwproxy.config.mistakes import BadValue, wrong_lines
 from gwproxy.config.values import Network, network
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
@@ -75,19 +75,22 @@ def _bounds(ranges: list[tuple[int, int]]) -> list[int]:
 
 
 def parse_networks(data: bytes) -> Networks:
-    """The content of a file: a network or an address a line, `#` begins a comment. Raises ValueError, with the line."""
+    """The content of a file: a network or an address a line, `#` begins a comment. Raises ValueError, with lines."""
     try:
         lines = data.removeprefix(_BYTE_ORDER_MARK).decode().splitlines()
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     ranges = []
+    told: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         written = line.partition("#")[0].strip()
         if written:
             try:
                 ranges.append(_usual(written) or _range(network(written)))
             except BadValue as bad:
-                raise ValueError(f"line {number}: {written[:60]!r} {bad.message}") from None
+                told.append((number, f"{written[:60]!r} {bad.message}"))
+    if told:
+        raise wrong_lines(told)
     return Networks((), ranges)
 
 

@@ -9,6 +9,8 @@ from typing import Final
 
 import bcrypt
 
+from gwproxy.config.mistakes import wrong_lines
+
 # Seconds for one check: nobody waits that long, and a few of them keep all others out.
 HIGHEST_COST: Final = 15
 
@@ -22,8 +24,6 @@ _OTHERS: Final = (
     (b"$6$", "a SHA-512 crypt hash"),
     (b"$2", "a bcrypt hash that is cut off, or of a broken kind"),
 )
-# Who has it wrong in a hundred lines need not read of them all at once.
-_MOST_TOLD: Final = 10
 
 
 class Passwords:
@@ -58,7 +58,7 @@ def read_passwords(data: bytes) -> Passwords:
     """The users of an htpasswd file: `user:hash`, one a line; empty lines and those that begin with # are left out.
     Raises ValueError that says what is wrong in which lines; nothing of them is in it."""
     hashes: dict[bytes, bytes] = {}
-    told: list[str] = []
+    told: list[tuple[int, str]] = []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         line = line.strip()
         if not line or line.startswith(b"#"):
@@ -68,11 +68,10 @@ def read_passwords(data: bytes) -> Passwords:
         if not wrong and user in hashes:
             wrong = "the user is there already"
         if wrong:
-            told.append(f"line {number}: {wrong}")
+            told.append((number, wrong))
         hashes[user] = hashed
     if told:
-        more = len(told) - _MOST_TOLD
-        raise ValueError("; ".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else ""))
+        raise wrong_lines(told)
     return Passwords(hashes)
 
 

@@ -19,13 +19,13 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, Final
 
-from gwproxy.filters.key_file import read_date
+from gwproxy.config.dates import read_date
+from gwproxy.config.mistakes import wrong_lines
 
 _WORD: Final = re.compile(r'"([^"]*)"(?=\s|\Z)|([^"\s]\S*)')
 _SECONDS: Final = re.compile(r"[0-9]{1,11}").fullmatch
 _FORMS: Final = "an entry is: jti ID [UNTIL], sub NAME [UNTIL], before DATE, or before DATE sub NAME"
 _NEVER: Final = 1e12
-_MOST_TOLD: Final = 10
 
 
 class Token:
@@ -94,7 +94,7 @@ def read_revoked(data: bytes) -> RevokedTokens:
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     revoked = RevokedTokens()
-    wrong: list[str] = []
+    wrong: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         line = line.strip()
         if not line or line[0] in "#;":
@@ -102,10 +102,9 @@ def read_revoked(data: bytes) -> RevokedTokens:
         try:
             revoked.add(_words(line))
         except ValueError as error:
-            wrong.append(f"line {number}: {error}")
+            wrong.append((number, str(error)))
     if wrong:
-        more = f"; and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
-        raise ValueError("; ".join(wrong[:_MOST_TOLD]) + more)
+        raise wrong_lines(wrong)
     return revoked
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gwproxy.config.mistakes import ConfigErrors, Mistake, Place, did_you_mean
+from gwproxy.config.mistakes import ConfigErrors, Mistake, Place, did_you_mean, wrong_lines
 
 
 def test_one_line_a_mistake_in_the_order_of_the_file() -> None:
@@ -15,6 +15,15 @@ def test_one_line_a_mistake_in_the_order_of_the_file() -> None:
     )
     assert str(errors) == "gw.ini: the whole file\ngw.ini:2: [route:a] earlier\ngw.ini:12: [route:a] later"
     assert [mistake.place.line for mistake in errors.mistakes] == [0, 2, 12]
+
+
+def test_of_many_wrong_lines_the_first_are_told() -> None:
+    told = [(number, "is wrong") for number in (3, 1, 2)]
+    assert str(wrong_lines(told)) == "line 1: is wrong; line 2: is wrong; line 3: is wrong"
+    ten = wrong_lines((number, "x") for number in range(1, 11))
+    assert str(ten).endswith("line 10: x")
+    many = wrong_lines((number, "x") for number in range(1, 101))
+    assert str(many).endswith("line 10: x; and 90 more")
 
 
 def test_the_nearest_name() -> None:

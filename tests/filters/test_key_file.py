@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gwproxy.filters.key_file import NEVER, StoredKey, make_key, own_claims, read_date, read_keys, written
+from gwproxy.filters.key_file import NEVER, StoredKey, make_key, own_claims, read_keys, written
 
 GOOD = f"[key:0123456789abcdef]\nclient = acme\nhash = sha256:{'a' * 32}:{'b' * 64}\n"
 
@@ -70,14 +70,7 @@ def test_claims_and_expiry_come_back() -> None:
     [("2027-01-31", 1_801_353_600), ("2027-01-31T00:00:01Z", 1_801_353_601), ("1970-01-01", 0)],
 )
 def test_dates(text: str, seconds: float) -> None:
-    assert read_date(text) == seconds
     assert stored(expires=text).expires == seconds
-
-
-@pytest.mark.parametrize("text", ["", "tomorrow", "2027-02-30", "2027-1-1", "2027-01-31T00:00:00", "31.01.2027", "90d"])
-def test_what_is_no_date(text: str) -> None:
-    with pytest.raises(ValueError, match="must be a date"):
-        read_date(text)
 
 
 @pytest.mark.parametrize(

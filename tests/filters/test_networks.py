@@ -123,3 +123,8 @@ def test_mistakes_in_a_file_are_told_with_their_line(data: bytes, told: str) -> 
     with pytest.raises(ValueError) as caught:
         parse_networks(data)
     assert str(caught.value).startswith(told)
+
+
+def test_all_mistakes_of_a_file_are_told() -> None:
+    with pytest.raises(ValueError, match=r"^line 1: 'x' must .*; line 3: 'y' must "):
+        parse_networks(b"x\n10.0.0.0/8\ny\n")
