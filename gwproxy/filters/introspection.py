@@ -27,7 +27,7 @@ from zope.interface import implementer
 from gwproxy.calls import ca_file, secure_url
 from gwproxy.config.mistakes import BadValue, ConfigMistake
 from gwproxy.config.options import option
-from gwproxy.config.values import boolean, choice, duration, integer, list_of, plain, positive_duration, text
+from gwproxy.config.values import boolean, choice, duration, integer, list_of, plain, positive_duration, size, text
 from gwproxy.filters.api import Exchange, FilterContext, Header, IRequestFilter, Principal, Reply, Traits
 from gwproxy.filters.bearer import Challenges, bearer_token, well_formed
 from gwproxy.filters.claim_fields import ClaimFields, ClaimToField, claims_to_headers
@@ -101,6 +101,9 @@ class Options:
         doc="The token must be for one of these (aud). Default: any, also tokens that were made for other services.",
     )
     leeway: float = option(duration, default=30.0, doc="How far clocks may be apart when exp and nbf are compared.")
+    max_token_size: int = option(
+        size(256), default=16 << 10, doc="Larger tokens are refused without asking: the server might refuse to answer."
+    )
     realm: str = option(realm, default="api", doc="What the challenge of a 401 calls the protected space.")
     optional: bool = option(
         boolean, default=False, doc="Let requests without a token pass, as nobody. A bad token is refused all the same."
@@ -240,6 +243,7 @@ class IntrospectionFilter:
         "_decisions",
         "_inactive",
         "_introspections",
+        "_max_size",
         "_optional",
         "_seconds",
         "_strip",
@@ -251,6 +255,7 @@ class IntrospectionFilter:
         self._active = introspections.active
         self._inactive = introspections.inactive
         self._strip = ClaimFields(options.claims_to_headers).vouched.strip if options.claims_to_headers else None
+        self._max_size = options.max_token_size
         self._optional = options.optional
         self._allow_on_error = options.on_error is OnError.ALLOW
         self._challenges = Challenges(options.realm)
@@ -270,7 +275,7 @@ class IntrospectionFilter:
         if found is None:
             found = self._inactive.find(digest, seconds, date)
             if found is None:
-                if not well_formed(token):
+                if len(token) > self._max_size or not well_formed(token):
                     return self._deny(exchange, Denial.TOKEN_MALFORMED)
                 return self._introspections.ask(token, digest).addCallback(self._decide, exchange)
         return self._decide(found, exchange)

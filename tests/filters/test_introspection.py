@@ -67,12 +67,20 @@ def test_two_tokens_are_none() -> None:
     assert here.questions == 0
 
 
-@pytest.mark.parametrize("token", [b"", b"a b", b"a,b", b'a"', "ä".encode(), b"a=b", b"="])
+@pytest.mark.parametrize("token", [b"", b"a b", b"a,b", b'a"', "ä".encode(), b"a=b", b"=", b"a" * ((16 << 10) + 1)])
 def test_what_cannot_be_a_token_is_not_asked_about(token: bytes) -> None:
     here = world()
     played = here.ask(token)
     assert (played.status, played.reply and played.reply.detail) == (401, "token_malformed")
     assert here.questions == 0
+
+
+def test_no_large_token_makes_it_one_that_nobody_can_tell_of() -> None:
+    """A server that takes no more than so much answers 413."""
+    here = world(on_error="allow", max_token_size="1k")
+    assert here.ask(b"a" * 1025).status == 401
+    assert here.ask(b"a" * 1024).waiting
+    assert here.questions == 1
 
 
 # How often it asks
