@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gwproxy.http.framing import ChunkedDecoder
 from gwproxy.http.headers import Headers
+from gwproxy.http.pieces import grown
 
 if TYPE_CHECKING:
     from gwproxy.proxy.downstream import BodySink
@@ -20,15 +21,14 @@ HELD: Final = 64 * 1024
 class RequestBody:
     """One body. `feed()` is given what arrives; `full` says when no more should."""
 
-    __slots__ = ("_decoder", "_held", "_held_bytes", "_left", "_sink", "_trailers", "complete", "received")
+    __slots__ = ("_decoder", "_held", "_left", "_sink", "_trailers", "complete", "received")
 
     def __init__(self, length: int | None) -> None:
         """`length` in bytes, None if chunked."""
         self._left = length or 0
         self._decoder = ChunkedDecoder() if length is None else None
         self._sink: BodySink | None = None
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._held: bytes | bytearray = b""
         self._trailers: Headers = []
         self.complete = length == 0  # read to its end, though perhaps still held
         self.received = 0  # decoded bytes
@@ -36,7 +36,7 @@ class RequestBody:
     @property
     def full(self) -> bool:
         """Whether as much is held as may be."""
-        return self._held_bytes >= HELD
+        return len(self._held) >= HELD
 
     def feed(self, data: bytes) -> bytes:
         """Takes its part of `data` and gives back what follows the body. Raises BadChunk.
@@ -74,17 +74,15 @@ class RequestBody:
     def start(self, sink: BodySink) -> None:
         """Everything goes to `sink` from now on, beginning with what was held."""
         self._sink = sink
-        held, self._held = self._held, []
-        self._held_bytes = 0
-        for piece in held:
-            sink.body_data(piece)
+        held, self._held = self._held, b""
+        if held:
+            sink.body_data(bytes(held))
         if self.complete:
             sink.body_end(self._trailers)
 
     def discard(self) -> None:
         """Nobody wants it: what is held is dropped, and so is what comes."""
-        self._held.clear()
-        self._held_bytes = 0
+        self._held = b""
         self._sink = _NOBODY
 
     def _pass(self, piece: bytes) -> None:
@@ -92,8 +90,7 @@ class RequestBody:
         if self._sink is not None:
             self._sink.body_data(piece)
         else:
-            self._held.append(piece)
-            self._held_bytes += len(piece)
+            self._held = grown(self._held, piece)
 
 
 class _Nobody:

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from gwproxy.errors import BodyTooLarge, ClientError, Reason
 from gwproxy.filters.api import Reply, Verdict
 from gwproxy.http.headers import Headers
+from gwproxy.http.pieces import grown
 from gwproxy.proxy.downstream import BodySink
 
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ class BufferedBody:
     pass_on() gives what is held to the server and lets the rest follow.
     """
 
-    __slots__ = ("_exchange", "_limit", "_paused", "_pieces", "_trailers", "_waiting", "complete")
+    __slots__ = ("_data", "_exchange", "_limit", "_paused", "_trailers", "_waiting", "complete")
 
     def __init__(self, exchange: Intake) -> None:
         self._exchange = exchange
         self._limit = 0
         self._paused = False
-        self._pieces: list[bytes] = []
+        self._data: bytes | bytearray = b""
         self._trailers: Headers = []
         self._waiting: Deferred[bytes] | None = None
         self.complete = False
@@ -87,7 +88,7 @@ class BufferedBody:
         if self.complete:
             sink.body_end(self._trailers)
         else:
-            self._pieces.clear()
+            self._data = b""
             self._exchange.downstream.start_body(sink)
 
     # From the client
@@ -96,7 +97,7 @@ class BufferedBody:
         """A piece."""
         exchange = self._exchange
         exchange.bytes_in += len(data)
-        self._pieces.append(data)
+        self._data = grown(self._data, data)
         if self._waiting is None:
             return  # given up: this was on its way
         try:
@@ -118,9 +119,8 @@ class BufferedBody:
             waiting.callback(self._joined())
 
     def _joined(self) -> bytes:
-        if len(self._pieces) > 1:
-            self._pieces[:] = [b"".join(self._pieces)]
-        return self._pieces[0] if self._pieces else b""
+        self._data = joined = bytes(self._data)
+        return joined
 
     def _fail(self, why: Exception | Failure) -> None:
         waiting = self._waiting

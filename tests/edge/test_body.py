@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from gwproxy.edge.body import HELD, RequestBody
@@ -120,3 +122,13 @@ def test_what_nobody_wants_is_dropped_and_counted_all_the_same() -> None:
     assert not body.full
     assert body.feed(b"xxxxxrest") == b"rest"
     assert body.complete and body.received == HELD + 5
+
+
+def test_small_pieces_that_are_held_take_their_size() -> None:
+    body = RequestBody(20_000)
+    tracemalloc.start()
+    for _ in range(10_000):
+        body.feed(bytes(2))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 40_000

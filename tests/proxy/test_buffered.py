@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -151,3 +152,15 @@ def test_one_at_a_time(body: BufferedBody) -> None:
     body.read(1)
     with pytest.raises(RuntimeError):
         body.read(1)
+
+
+def test_small_pieces_take_their_size(client: Any, body: BufferedBody) -> None:
+    waiting = body.read(20_000)
+    tracemalloc.start()
+    for _ in range(10_000):
+        body.body_data(bytes(2))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 40_000
+    body.body_end([])
+    assert outcome(waiting) == bytes(20_000)
