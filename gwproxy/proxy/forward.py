@@ -221,6 +221,8 @@ class Attempt:
                 exchange.downstream.start_body(self)
             else:
                 held.pass_on(self)
+                if exchange.method not in _SAFE:
+                    exchange.buffered = None  # no other attempt may follow: it need not be held until the answer
             connection.flush()
 
     def connection_failed(self, error: GatewayError) -> None:

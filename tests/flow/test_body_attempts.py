@@ -8,7 +8,7 @@ import pytest
 
 from tests.flow.kit.fixtures import MakeFlow
 from tests.flow.kit.flow import Flow
-from tests.flow.kit.scripted import Reads
+from tests.flow.kit.scripted import Reads, Scripted
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -51,6 +51,17 @@ def test_a_server_that_closes_before_it_answers(method: bytes, again: bool, make
         assert flow.last["bytes_in"] == 6
     else:
         flow.client.refused(502, "upstream_closed")
+
+
+@pytest.mark.parametrize(("method", "held"), [(b"GET", True), (b"POST", False)])
+def test_it_is_held_only_while_it_may_be_sent_again(method: bytes, held: bool, make_flow: MakeFlow) -> None:
+    seen: list[Any] = []
+    flow = reading(make_flow, Scripted(request=seen.append), Reads())
+    flow.client >> COUNTED.replace(b"POST", method) + b"abcdef"
+    assert flow.upstream.take().endswith(b"abcdef")
+    assert (seen[0].buffered is not None) == held
+    flow.upstream >> OK
+    flow.client << OK
 
 
 def test_what_streams_on_is_not_sent_again(make_flow: MakeFlow) -> None:
