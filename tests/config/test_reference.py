@@ -1,4 +1,4 @@
-"""The reference says all that is declared. That the committed page is up to date is tests/commands/test_reference.py's."""
+"""The reference says all that is declared. Whether the committed page is up to date: tests/commands/test_reference.py."""
 
 from __future__ import annotations
 
