@@ -1,4 +1,4 @@
-"""The reference says all that is declared. Whether the committed page is up to date: tests/commands/test_reference.py."""
+"""The reference says all that is declared. Whether the page is up to date: tests/commands/test_reference.py."""
 
 from __future__ import annotations
 
