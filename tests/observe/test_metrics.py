@@ -181,4 +181,6 @@ def test_the_document_names_them_all(busy: Metrics) -> None:
         for sample in family.samples
         if family.name.startswith("gateway_")
     }
-    assert described == found
+    # What filters and stores count by themselves is there, too: tests/test_documents.py.
+    assert found <= described
+    assert all({"filter", "store"} & labels for _, _, labels in described - found)

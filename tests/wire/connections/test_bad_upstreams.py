@@ -179,8 +179,9 @@ def test_b3_endless_heads(client: RawClient, upstream: ScriptedUpstream, flood: 
 def test_b6_an_upstream_that_closes_idle_connections_costs_no_errors(
     connect: Connect, upstream: ScriptedUpstream, ending: str
 ) -> None:
-    """1,000 requests in all, at moments around that in which the server closes: after some 2 ms instead of a second."""
-    idle = 0.002
+    """1,000 requests in all, at moments around that in which the server closes: after some ms instead of a second."""
+    # A reset destroys an answer that was not read yet, so there has to be time for that on a busy machine.
+    idle = 0.01 if ending == RST else 0.002
 
     def close_when_idle(connection: UpstreamConnection) -> None:
         connection.read_request()
