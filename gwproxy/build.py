@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, execute
 
 from gwproxy.calls import Calls
 from gwproxy.config.addresses import ServerAddress
-from gwproxy.config.mistakes import ConfigMistake, Mistake
+from gwproxy.config.mistakes import ConfigErrors, ConfigMistake, Mistake
 from gwproxy.config.model import Config, RouteOptions, ServerHeader, UpstreamOptions
 from gwproxy.edge.pages import error_page
 from gwproxy.edge.site import Site
@@ -102,7 +102,7 @@ class Builder:
         upstreams = {name: self._upstream(options) for name, options in config.upstreams.items()}
         agent = UpstreamAgent(lambda address: self._server(address, UpstreamOptions(servers=(address,))))
         client = UpstreamClient(agent)
-        filters = self._filters()
+        filters = self.make_filters()
         traits = self._traits()
         routes = [self._route(options, upstreams, filters, traits, client) for options in config.routes.values()]
         good = [route for route in routes if route is not None]
@@ -168,7 +168,8 @@ class Builder:
                 frozenset() if options.websocket else frozenset(options.methods),
             )
 
-    def _filters(self) -> dict[str, object]:
+    def make_filters(self) -> dict[str, object]:
+        """The filters by name, without those that have mistakes."""
         made: dict[str, object] = {}
         around = self._around
         shared = FilterContext(
@@ -238,6 +239,21 @@ def check(config: Config, types: Mapping[str, FilterType] | None = None) -> Chec
     builder = Builder(config, Clock(), Keeper(), _NoObserver(), {}, types)
     builder.build()
     return Checked(_in_order(builder.mistakes), _in_order(builder.warnings))
+
+
+def with_filters(errors: ConfigErrors, types: Mapping[str, FilterType] | None = None) -> ConfigErrors:
+    """`errors`, and what the filters say that were read without a mistake: all is told in one run."""
+    from twisted.internet.task import Clock
+
+    config: Config | None = errors.rest
+    if config is None:
+        return errors
+    builder = Builder(config, Clock(), Keeper(), _NoObserver(), {}, types)
+    builder.make_filters()
+    # A store that is there, with a mistake of its own, is not missing.
+    faulty = any(kind == "store" and name not in config.stores for kind, name, _ in config.places)
+    about_stores = {config.place("filter", name, "store") for name in config.filters} if faulty else set()
+    return ConfigErrors([*errors.mistakes, *(each for each in builder.mistakes if each.place not in about_stores)])
 
 
 def _in_order(found: list[Mistake]) -> list[Mistake]:

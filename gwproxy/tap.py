@@ -13,6 +13,7 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python import usage
 
+from gwproxy.build import with_filters
 from gwproxy.config import ConfigErrors, gateway_options, load
 from gwproxy.filters.registry import filter_types
 from gwproxy.service import GatewayService
@@ -55,13 +56,14 @@ def makeService(options: Options) -> IService:
     """The service that twistd starts. A configuration with mistakes ends the process: all of them, and no traceback."""
     from twisted.internet import reactor
 
-    types = {name: filter_type.options_class for name, filter_type in filter_types().items()}
+    types = filter_types()
+    options_classes = {name: filter_type.options_class for name, filter_type in types.items()}
     try:
-        config = load(options["config"], environ=os.environ, filter_types=types)
+        config = load(options["config"], environ=os.environ, filter_types=options_classes)
         wanted, found = config.gateway.reactor, type(reactor).__name__
         if _REACTORS.get(wanted, found) != found:
             _log.warn("reactor = {wanted}, but twistd was told another: {found}", wanted=wanted, found=found)
         return GatewayService(config, reactor)
     except ConfigErrors as errors:
-        print(errors, file=sys.stderr)
+        print(with_filters(errors, types), file=sys.stderr)
         raise SystemExit(1) from None

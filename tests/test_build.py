@@ -8,13 +8,13 @@ import attrs
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from gwproxy.build import Builder, Gateway, check
-from gwproxy.config import Config, ConfigMistake, parse
+from gwproxy.build import Builder, Gateway, check, with_filters
+from gwproxy.config import Config, ConfigErrors, ConfigMistake, parse
 from gwproxy.config.options import option
 from gwproxy.config.values import text
 from gwproxy.edge.static import ResourceAction
 from gwproxy.filters.api import Exchange, FilterContext, Reply, Traits
-from gwproxy.filters.registry import FilterType
+from gwproxy.filters.registry import FilterType, filter_types
 from gwproxy.proxy.answers import RedirectAction, RespondAction
 from gwproxy.proxy.forward import Forward
 from gwproxy.runtime.keep import Keeper
@@ -275,3 +275,46 @@ def test_the_installed_types_are_the_default() -> None:
     types = {name: each.options_class for name, each in filter_types().items()}
     config = parse(source.encode(), "gw.ini", environ={}, filter_types=types)
     assert len(check(config).mistakes) == 1
+
+
+def told(source: str) -> list[str]:
+    """As `gwproxy check` and twistd tell them: with the filter types that are installed."""
+    types = filter_types()
+    with pytest.raises(ConfigErrors) as raised:
+        parse(source.encode(), "gw.ini", environ={}, filter_types={name: t.options_class for name, t in types.items()})
+    return [str(mistake) for mistake in with_filters(raised.value, types).mistakes]
+
+
+FAULTY = """\
+[listen:http]
+endpoint = tcp:8080
+[store:shared]
+url = redis://127.0.0.1:1/0
+timeout = soon
+[filter:limit]
+type = rate_limit
+rate = 1/s
+store = shared
+[filter:tokens]
+type = jwt
+algorithms = HS256
+secret = short
+"""
+
+
+def test_what_filters_say_is_told_in_the_same_run_as_all_else() -> None:
+    first, second = told(FAULTY)
+    assert first.startswith("gw.ini:5: [store:shared] timeout = 'soon'")
+    assert second.startswith("gw.ini:13: [filter:tokens] secret: is too short")
+
+
+def test_a_store_that_is_there_with_a_mistake_is_not_missing_and_one_that_is_not_is() -> None:
+    assert not [each for each in told(FAULTY) if "[filter:limit]" in each]
+    sound = FAULTY.replace("timeout = soon\n", "").replace("store = shared", "store = sharde") + "[route:r]\nx = 1\n"
+    [missing] = [each for each in told(sound) if "[filter:limit]" in each]
+    assert missing == "gw.ini:8: [filter:limit] there is no such [store:NAME]; did you mean 'shared'?"
+
+
+def test_a_file_that_cannot_be_read_has_no_filters() -> None:
+    errors = ConfigErrors([])
+    assert with_filters(errors) is errors

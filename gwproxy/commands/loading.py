@@ -22,7 +22,10 @@ def load_checked(file: str) -> tuple[Config, list[Mistake]]:
     """
     types = filter_types()
     options = {name: filter_type.options_class for name, filter_type in types.items()}
-    config = load(file, environ=os.environ, filter_types=options)
+    try:
+        config = load(file, environ=os.environ, filter_types=options)
+    except ConfigErrors as errors:
+        raise build.with_filters(errors, types) from None
     checked = build.check(config, types)
     if checked.mistakes:
         raise ConfigErrors(checked.mistakes)

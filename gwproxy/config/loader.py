@@ -67,7 +67,7 @@ def parse(data: bytes, file: str, *, environ: Mapping[str, str], filter_types: M
     loading.mistakes.extend(mistakes)
     config = loading.run()
     if loading.mistakes:
-        raise ConfigErrors(loading.mistakes)
+        raise ConfigErrors(loading.mistakes, config)
     return config
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -40,9 +40,13 @@ class Mistake:
 
 
 class ConfigErrors(Exception):
-    """All mistakes of one file, in the order of its lines. Nothing of the file is in use."""
+    """All mistakes of one file, in the order of its lines. Nothing of the file is in use.
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+    `rest` is the Config of the sections without mistakes, if the file could be read: for who finds more wrong with it.
+    """
+
+    def __init__(self, mistakes: Iterable[Mistake], rest: Any = None) -> None:
+        self.rest = rest
         self.mistakes = sorted(mistakes, key=lambda mistake: (mistake.place.file, mistake.place.line))
         super().__init__("\n".join(map(str, self.mistakes)))
 
