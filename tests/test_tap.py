@@ -145,6 +145,16 @@ def test_mistakes_end_it_without_a_traceback(
     assert err.startswith(f"{path}:{mistake}") and err.count("\n") == 1
 
 
+def test_what_filters_say_is_told_with_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "gw.ini"
+    path.write_text("[listen:a]\nendpoint = tcp:0\ntls = a\n[filter:f]\ntype = require\n")
+    with pytest.raises(SystemExit):
+        makeService(options_for(path))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{path}:3: [listen:a] tls")
+    assert second.startswith(f"{path}:4: [filter:f] requires nothing")
+
+
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         makeService(options_for(tmp_path / "none.ini"))
