@@ -20,12 +20,16 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from bench.gateways import Bench, Peer
 from bench.measures.cpu import Samples
 from bench.request import CLAIMS, KEY, ORIGIN, token
+from gwproxy.calls import Answer
 from gwproxy.filters.api import Principal
 from gwproxy.filters.chain import FilterChain
+from gwproxy.filters.key_file import make_key, written
 from gwproxy.http.headers import Headers
-from gwproxy.testing import FakeExchange, Surroundings, build_filter
+from gwproxy.testing import FakeCalls, FakeExchange, Surroundings, build_filter
 
 NOTHING = "(no filter)"
+TELLS_OF_TOKENS = "http://127.0.0.1:9/introspect"
+TELLS_OF_REQUESTS = "http://127.0.0.1:9/may"
 TIMES = 20_000
 TOKENS = 500  # of each algorithm
 
@@ -59,8 +63,14 @@ def measure_filters(bench: Bench, peers: Sequence[Peer]) -> dict[str, Samples]:
 
 def _filters(folder: Path) -> dict[str, tuple[object, Headers]]:
     """Each with a request that it lets pass."""
-    around = Surroundings()
-    secret, users, schema, networks = (folder / name for name in ("secret", "users", "schema.json", "networks"))
+    active = Answer(200, [(b"Content-Type", b"application/json")], b'{"active": true, "sub": "user-123"}')
+    calls = FakeCalls({TELLS_OF_TOKENS: [active], TELLS_OF_REQUESTS: [Answer(200, [(b"X-User", b"ann")], b"")]})
+    around = Surroundings(calls=calls)
+    names = ("secret", "users", "schema.json", "networks", "keys.ini", "revoked")
+    secret, users, schema, networks, api_keys, revoked = (folder / name for name in names)
+    api_key, stored = make_key("partner")
+    api_keys.write_text(written(stored))
+    revoked.write_text("".join(f"jti {n}-{n}\n" for n in range(1000)))
     secret.write_bytes(KEY)
     users.write_bytes(b"ann:%b\n" % bcrypt.hashpw(b"secret", bcrypt.gensalt(4)))
     schema.write_text(json.dumps({"type": "object", "properties": {"id": {"type": "integer"}}}))
@@ -73,6 +83,18 @@ def _filters(folder: Path) -> dict[str, tuple[object, Headers]]:
         "jwt, seen before": ("jwt", keyed, [bearer]),
         "jwt, with claims": ("jwt", {**keyed, "claims_to_headers": "sub: X-User-Id"}, [bearer]),
         "basic_auth, seen": ("basic_auth", {"file": users}, [basic]),
+        "introspection, seen": (
+            "introspection",
+            {"url": TELLS_OF_TOKENS, "client_id": "gw", "client_secret": "s", "cache_ttl": "1h"},
+            [bearer],
+        ),
+        "revocation, 1,000": ("revocation", {"file": revoked}, []),
+        "api_key": ("api_key", {"file": api_keys, "header": "X-Key"}, [(b"X-Key", api_key.encode())]),
+        "forward_auth, seen": (
+            "forward_auth",
+            {"url": TELLS_OF_REQUESTS, "take_headers": "X-User", "cache_ttl": "1h"},
+            [],
+        ),
         "require": ("require", {"claim": "roles", "any": "admin, ops"}, []),
         "ip, 5,120 networks": ("ip", {"deny_file": networks}, []),
         "rate_limit": ("rate_limit", {"rate": "1000000/s", "burst": "1000000"}, []),
