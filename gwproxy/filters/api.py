@@ -162,6 +162,8 @@ class IRequestFilter(Interface):
 
     One that answers CORS preflights has an attribute `answers_preflight`, true: then the preflight of a request comes
     to the route of that request, whether or not it takes OPTIONS.
+    One that vouches for fields has an attribute `vouched`, their names: the chain takes them out of the request before
+    it asks anybody.
     """
 
     def on_request(exchange):  # type: ignore[no-untyped-def]  # zope interfaces have no self and no annotations

@@ -95,14 +95,15 @@ class ApiKeyFilter:
         "_name",
         "_optional",
         "_wall",
+        "vouched",
     )
 
     def __init__(self, options: Options, context: FilterContext, keys: WatchedFile[StoredKeys]) -> None:
         self._file = keys
         self._name = options.header.lower()
         self._claim_fields = ClaimFields(options.claims_to_headers)
-        names = [options.header, *(name for _, name in options.claims_to_headers)]
-        self._foreign = VouchedFields(names)
+        self.vouched = self._claim_fields.vouched
+        self._foreign = VouchedFields([options.header])
         self._optional = options.optional
         self._challenge = [realm_challenge("ApiKey", options.realm)]
         self._decisions = Decisions(context, options.mode, Event.AUTH_FAILED)
@@ -137,7 +138,8 @@ class ApiKeyFilter:
         if stored.expires <= self._wall():
             return self._deny(exchange, Denial.KEY_EXPIRED)
         exchange.principal = stored.principal
-        if self._claim_fields.vouched:
+        if self.vouched:
+            self.vouched.strip(exchange.headers)
             exchange.headers += self._fields_of(stored)
         self._decisions.allowed.value += 1
         return None

@@ -8,6 +8,7 @@ Rules:
   `filters_entered` counts the filters whose `on_request` was called (or that have none, and were passed over): theirs
   is `on_done`. `filter_depth` counts those that let the request pass: theirs is `on_response`. When filter k replies,
   raises or waits, it is entered but not passed, and `filter_name` says which it is.
+* What filters vouch for (`vouched`) is taken out of the request before the first of them is asked.
 * What a hook raises goes to the caller as it is; only `on_done` is guarded, since every one of them must run.
 """
 
@@ -34,6 +35,7 @@ from gwproxy.filters.api import (
     Verdict,
     Waiting,
 )
+from gwproxy.filters.vouched import VouchedFields
 
 _log = Logger(namespace="gwproxy.filters")
 
@@ -69,6 +71,7 @@ class FilterChain:
         "_done",
         "_request",
         "_response",
+        "_strip",
         "answers_preflight",
         "empty",
         "has_attempt",
@@ -97,6 +100,8 @@ class FilterChain:
         self._response = tuple(response)
         self._done = tuple(done)
         self.empty = not filters
+        vouched = [name for _, each in filters for name in getattr(each, "vouched", None) or ()]
+        self._strip = VouchedFields(vouched).strip if vouched else None
         self.answers_preflight = any(getattr(each, "answers_preflight", False) for _, each in filters)
         self.has_attempt = bool(attempt)
         self.has_response = bool(response)
@@ -108,6 +113,8 @@ class FilterChain:
         Cancelling the Deferred cancels what the filter waits for, and no further filter is asked.
         Raises, or fails with, what a filter raised.
         """
+        if self._strip is not None:
+            self._strip(exchange.headers)
         outcome = self._ask(exchange, self._request)
         if outcome is None or isinstance(outcome, Reply):
             return outcome

@@ -103,20 +103,23 @@ class Options:
 class ForwardAuthFilter:
     """Asks, and does what it is told."""
 
-    __slots__ = ("_allow_on_error", "_authority", "_denials", "_forbidden", "_send", "_strip")
+    __slots__ = ("_allow_on_error", "_authority", "_denials", "_forbidden", "_send", "_swapped", "_taken", "vouched")
 
     def __init__(self, options: Options, context: FilterContext, authority: Authority) -> None:
         self._authority = authority
         self._send = frozenset(options.send_headers)
-        self._strip = VouchedFields(options.take_headers).strip if options.take_headers else None
+        self._taken = VouchedFields(options.take_headers)
+        # A field that is both sent and taken (Authorization) is the client's until the service has seen it.
+        self._swapped = VouchedFields(name for name in options.take_headers if name.lower() in self._send)
+        self.vouched = VouchedFields(name for name in options.take_headers if name.lower() not in self._send)
         self._allow_on_error = options.on_error is OnError.ALLOW
         self._denials = Decisions(context, options.mode, Event.AUTH_FAILED)
         self._forbidden = Decisions(context, options.mode, Event.FORBIDDEN)
 
     def on_request(self, exchange: Exchange) -> Verdict | Deferred[Verdict]:
         sent = self._sent(exchange)
-        if self._strip is not None:
-            self._strip(exchange.headers)
+        if self._swapped:
+            self._swapped.strip(exchange.headers)
         finding = self._authority.ask(sent)
         if isinstance(finding, Deferred):
             return finding.addCallback(self._decide, exchange)
@@ -139,6 +142,7 @@ class ForwardAuthFilter:
 
     def _decide(self, finding: Finding, exchange: Exchange) -> Reply | None:
         if isinstance(finding, Passed):
+            self._taken.strip(exchange.headers)
             exchange.headers += finding.fields
             if finding.subject:
                 subject = finding.subject

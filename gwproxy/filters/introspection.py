@@ -248,13 +248,15 @@ class IntrospectionFilter:
         "_seconds",
         "_strip",
         "_wall",
+        "vouched",
     )
 
     def __init__(self, options: Options, context: FilterContext, introspections: Introspections) -> None:
         self._introspections = introspections
         self._active = introspections.active
         self._inactive = introspections.inactive
-        self._strip = ClaimFields(options.claims_to_headers).vouched.strip if options.claims_to_headers else None
+        self.vouched = ClaimFields(options.claims_to_headers).vouched
+        self._strip = self.vouched.strip if self.vouched else None
         self._max_size = options.max_token_size
         self._optional = options.optional
         self._allow_on_error = options.on_error is OnError.ALLOW
@@ -264,8 +266,6 @@ class IntrospectionFilter:
         self._wall = context.wall
 
     def on_request(self, exchange: Exchange) -> Reply | Deferred[Reply | None] | None:
-        if self._strip is not None:
-            self._strip(exchange.headers)
         token = bearer_token(exchange.headers)
         if not isinstance(token, bytes):
             return self._without(exchange, token)
@@ -297,7 +297,8 @@ class IntrospectionFilter:
         if isinstance(finding, Denial):
             return self._deny(exchange, finding)
         exchange.principal, fields = finding
-        if fields:
+        if self._strip is not None:
+            self._strip(exchange.headers)
             exchange.headers += fields
         self._decisions.allowed.value += 1
         return None

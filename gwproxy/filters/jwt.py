@@ -6,7 +6,7 @@ Rules:
   (RFC 8725 section 3.1). Shared secrets and public keys do not stand in one filter.
 * What a token says is judged by `gwproxy.tokens.verify`. One that was verified is found again by its hash, for as long
   as it is good and the keys are the same ones; there is no way past the checks of dates.
-* Fields that `claims_to_headers` names are taken out of every request first, whatever becomes of it.
+* Fields that `claims_to_headers` names are taken out of every request first, by the chain, whatever becomes of it.
 * Only a token with a kid that no key has may wait for newer keys, and only as often as their source allows.
 """
 
@@ -55,6 +55,7 @@ class JwtFilter:
         "_token",
         "_verifier",
         "_wall",
+        "vouched",
     )
 
     def __init__(
@@ -69,7 +70,8 @@ class JwtFilter:
         self._verifier = verifier
         self._known = known
         self._claim_fields = ClaimFields(options.claims_to_headers)
-        self._strip = self._claim_fields.vouched.strip if options.claims_to_headers else None
+        self.vouched = self._claim_fields.vouched
+        self._strip = self.vouched.strip if self.vouched else None
         self._token = _reader(options.header)
         self._optional = options.optional
         self._challenges = Challenges(options.realm)
@@ -78,8 +80,6 @@ class JwtFilter:
 
     def on_request(self, exchange: Exchange) -> _Answer:
         headers = exchange.headers
-        if self._strip is not None:
-            self._strip(headers)
         token = self._token(headers)
         if token.__class__ is not bytes:
             return self._without(exchange, token)
@@ -91,7 +91,8 @@ class JwtFilter:
         if found is None:
             return self._judge(exchange, token, keys)
         exchange.principal, fields = found
-        if fields:
+        if self._strip is not None:
+            self._strip(headers)
             headers += fields
         self._decisions.allowed.value += 1
         return None
@@ -134,7 +135,9 @@ class JwtFilter:
         fields = self._claim_fields.fields(claims)
         self._known.add(token, keys, verified.begins, verified.ends, (principal, fields))
         exchange.principal = principal
-        exchange.headers += fields
+        if self._strip is not None:
+            self._strip(exchange.headers)
+            exchange.headers += fields
         self._decisions.allowed.value += 1
 
     def _no_keys(self, exchange: Exchange) -> Reply | None:

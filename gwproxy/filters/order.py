@@ -59,7 +59,6 @@ def order_warnings(steps: Sequence[Step], methods: frozenset[bytes] = frozenset(
             _late_guard(step, before),
             _nobody_known(step, before, behind),
             _known_twice(step, before),
-            _vouched_twice(step, before),
             _cookie_unchecked(step, steps, methods),
             _late_check(step, before),
         )
@@ -95,16 +94,6 @@ def _known_twice(step: Step, before: Sequence[Step]) -> str:
     if not first or not step.traits.identifies:
         return ""
     return f"{step} overwrites what {first} found out about who it is"
-
-
-def _vouched_twice(step: Step, before: Sequence[Step]) -> str:
-    """A filter takes its fields out of every request, whoever put them there."""
-    own = {_folded(name): name.decode() for name in step.traits.vouches_for}
-    for each in before:
-        shared = sorted(own[name] for name in map(_folded, each.traits.vouches_for) if name in own)
-        if shared:
-            return f"{step} takes {', '.join(shared)} away, as {each} has set it, when it finds nobody itself"
-    return ""
 
 
 def _cookie_unchecked(step: Step, steps: Sequence[Step], methods: frozenset[bytes]) -> str:

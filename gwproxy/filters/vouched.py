@@ -2,13 +2,14 @@
 
 An upstream believes them, so whatever a client sent under these names goes first, always: also when nobody is logged
 in, in shadow mode, and under a twin that a CGI server reads as the same name (`X_User_Id`, `X.User.Id` for
-`X-User-Id`).
+`X-User-Id`). The chain does that, once and before it asks anybody: a filter says what it vouches for (`vouched`), and
+strips the fields again only to put its own in their place, so that two filters of a chain may vouch for the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from gwproxy.http.headers import Headers, KindTable
@@ -22,18 +23,21 @@ _FOLDED: Final = re.compile(rb"[^0-9a-z]")
 
 
 class VouchedFields:
-    """The names that one filter vouches for."""
+    """The names that one filter vouches for, or several do."""
 
-    __slots__ = ("_foreign", "_names")
+    __slots__ = ("_foreign", "names")
 
     def __init__(self, names: Iterable[bytes]) -> None:
         """In any case."""
-        self._names = names = frozenset(map(_folded, names))
+        self.names = names = frozenset(map(_folded, names))
         # By spelling: whether it is one of them.
         self._foreign = KindTable(lambda name: _folded(name) in names)
 
     def __bool__(self) -> bool:
-        return bool(self._names)
+        return bool(self.names)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.names)
 
     def __contains__(self, name: bytes) -> bool:
         return bool(self._foreign[name])

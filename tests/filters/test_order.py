@@ -125,12 +125,3 @@ def test_each_field_is_said_once() -> None:
 def test_warnings_of_all_routes() -> None:
     chains = [Chain("one", (LOGIN, OFFICE)), Chain("two", ()), Chain("three", (ADMINS,))]
     assert [route for route, _ in warnings(chains)] == ["one", "three"]
-
-
-def test_fields_that_two_filters_vouch_for() -> None:
-    first = Step("first", "one", Traits(vouches_for=(b"X-User-Id", b"X-Email")))
-    second = Step("second", "other", Traits(vouches_for=(b"x_user_id", b"X-Team")))
-    [(name, said)] = order_warnings([first, second])
-    assert name == "second"
-    assert said == ("second (other) takes x_user_id away, as first (one) has set it, when it finds nobody itself")
-    assert not list(order_warnings([first, Step("third", "other", Traits(vouches_for=(b"X-Team",)))]))

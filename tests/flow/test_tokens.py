@@ -84,3 +84,23 @@ def test_a_body_is_not_asked_for_before_the_token_is_judged(make_flow: MakeFlow)
     flow.client >> head + b"Authorization: Bearer " + EXPIRED + b"\r\n\r\n"
     flow.client.refused(401, "token_expired", closes=True)
     assert flow.dials == 0
+
+
+@pytest.mark.parametrize("second", [{"optional": "yes"}, {"mode": "shadow"}], ids=["optional", "shadow"])
+def test_who_finds_nobody_leaves_what_another_found(make_flow: MakeFlow, second: dict[str, str]) -> None:
+    """Both vouch for the same field: what clients say goes, what the first filter said stays."""
+    flow = make_flow(filters={"login": login(), "other": login(header="X-Other-Token", **second)})
+    flow.client >> get(b"Authorization: Bearer " + GOOD, b"X-User-Id: admin")
+    flow.upstream << get(b"Authorization: Bearer " + GOOD, b"X-User-Id: user-1")
+    flow.upstream >> OK
+    flow.client << OK
+
+
+def test_the_last_who_finds_somebody_says_who(make_flow: MakeFlow) -> None:
+    flow = make_flow(filters={"login": login(), "other": login(header="X-Other-Token")})
+    later = token("HS256", {**CLAIMS, "sub": "user-2"})
+    for _ in range(2):  # at first, and when the tokens are remembered
+        flow.client >> get(b"Authorization: Bearer " + GOOD, b"X-Other-Token: " + later, b"X-User-Id: admin")
+        flow.upstream << get(b"Authorization: Bearer " + GOOD, b"X-Other-Token: " + later, b"X-User-Id: user-2")
+        flow.upstream >> OK
+        flow.client << OK
