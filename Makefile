@@ -4,6 +4,8 @@
 PYTHON ?= python3
 TESTS ?=
 ON_ANY_REACTOR := tests/edge tests/flow tests/upstream tests/wire tests/third_party tests/test_eager.py tests/test_service.py
+# What filters decide is the same on each of them.
+POLICIES := browser_cors credentials examples idp jwks rate_limit scenarios
 BIN := .venv/bin
 # the warning says that the current folder holds the package too, which is the point
 PIP := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip --disable-pip-version-check
@@ -55,7 +57,7 @@ run: venv
 # All tests on the uv reactor, at the end; before that, what meets a reactor on Twisted's own, and the uv reactor's judges.
 test: lint types
 ifeq ($(TESTS),)
-	$(BIN)/python -m pytest --reactor=default $(ON_ANY_REACTOR)
+	$(BIN)/python -m pytest --reactor=default $(ON_ANY_REACTOR) $(POLICIES:%=--ignore=tests/wire/test_%.py)
 	$(MAKE) --no-print-directory reactor-tests
 endif
 	$(BIN)/python -m pytest $(TESTS)

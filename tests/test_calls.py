@@ -152,6 +152,7 @@ async def test_cancelling_closes_the_connection(calls: Calls, server: ScriptedUp
     with pytest.raises(CancelledError):
         await asked
     await deferToThread(server.wait_dropped)
+    await deferToThread(server.wait_quiet)
     assert ended == [RST]
 
 
