@@ -166,6 +166,9 @@ class Rehearsal:
         """Asks the route's filters in order; behind one that answers, fails or waits, none is asked."""
         asked = True
         assert exchange.route is not None
+        strip = exchange.route.filters.strip_vouched
+        if strip is not None:
+            strip(exchange.headers)
         for name in exchange.route.options.filters:
             words = self._ask(exchange, client, name) if asked else NOT_ASKED
             passed = asked and words.startswith((PASSES, "shadow: would have answered"))
@@ -191,7 +194,7 @@ class Rehearsal:
         calls = len(self._calls.asked)
         exchange.filter_depth = exchange.filters_entered = 0
         try:
-            outcome = FilterChain([(name, filter_object)]).run_request(exchange)
+            outcome = FilterChain([(name, filter_object)], strips=False).run_request(exchange)
         except GatewayError as error:
             return f"would answer {error.status} {error.reason}"
         except Exception as error:

@@ -71,15 +71,16 @@ class FilterChain:
         "_done",
         "_request",
         "_response",
-        "_strip",
         "answers_preflight",
         "empty",
         "has_attempt",
         "has_done",
         "has_response",
+        "strip_vouched",
     )
 
-    def __init__(self, filters: Sequence[tuple[str, object]]) -> None:
+    def __init__(self, filters: Sequence[tuple[str, object]], strips: bool = True) -> None:
+        """`strips`: whether it takes out what filters vouch for; no, where it is one part of a chain that has."""
         request: list[tuple[int, str, RequestHook]] = []
         attempt: list[tuple[str, Hook]] = []
         response: list[tuple[int, str, Hook]] = []
@@ -101,7 +102,7 @@ class FilterChain:
         self._done = tuple(done)
         self.empty = not filters
         vouched = [name for _, each in filters for name in getattr(each, "vouched", None) or ()]
-        self._strip = VouchedFields(vouched).strip if vouched else None
+        self.strip_vouched = VouchedFields(vouched).strip if vouched and strips else None
         self.answers_preflight = any(getattr(each, "answers_preflight", False) for _, each in filters)
         self.has_attempt = bool(attempt)
         self.has_response = bool(response)
@@ -113,8 +114,8 @@ class FilterChain:
         Cancelling the Deferred cancels what the filter waits for, and no further filter is asked.
         Raises, or fails with, what a filter raised.
         """
-        if self._strip is not None:
-            self._strip(exchange.headers)
+        if self.strip_vouched is not None:
+            self.strip_vouched(exchange.headers)
         outcome = self._ask(exchange, self._request)
         if outcome is None or isinstance(outcome, Reply):
             return outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
 import pytest
 
 from gwproxy.commands.rehearsal import Rehearsal, Sent, UnansweredCalls, Verdict
@@ -100,6 +101,33 @@ def test_calls_are_taken_down_and_never_answered() -> None:
     answer = calls.request("GET", "https://example.com/", timeout=1.0)
     assert not answer.called
     assert calls.asked == [("GET", "https://example.com/")]
+
+
+SECRET = "0123456789abcdef" * 2
+TWO_LOGINS = f"""
+[filter:first]
+type = jwt
+algorithms = HS256
+secret = {SECRET}
+claims_to_headers = sub: X-User-Id
+[filter:second]
+type = jwt
+algorithms = HS256
+secret = {SECRET}
+header = X-Other-Token
+optional = yes
+claims_to_headers = sub: X-User-Id
+"""
+
+
+def test_what_one_filter_says_of_the_client_another_leaves() -> None:
+    token = jwt.encode({"sub": "ann", "exp": 4_102_444_800}, SECRET, "HS256").encode()
+    fields = b"Authorization: Bearer %b\r\nX-User-Id: root\r\n" % token
+    rehearsal, client, received = receive(TEXT.format(filters="first, second") + TWO_LOGINS, fields)
+    [route] = rehearsal.gateway.routes
+    exchange = rehearsal.exchange(received, client, route)
+    assert [each.words for each in rehearsal.ask_filters(exchange, client)] == ["passes", "passes"]
+    assert [value for name, value in exchange.headers if name == b"X-User-Id"] == [b"ann"]
 
 
 def test_a_filter_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
