@@ -101,3 +101,25 @@ def test_what_is_read_is_what_is_taken_out(fields: list[list[bytes]]) -> None:
     assert remove_cookie(headers, b"token") == values
     assert cookie_values(headers, b"token") == []
     assert [cookie_values(headers, name) for name in (b"a", b"b", b"tokens")] == others
+
+
+def taken_apart(text: bytes, name: bytes) -> tuple[list[bytes], bytes]:
+    """The same in another way: the values, and what is left of the field."""
+    pairs = text.split(b";")
+    named = [pair for pair in pairs if pair.partition(b"=")[0].strip(b" \t") == name]
+    left = [pair for pair in pairs if pair not in named]
+    values = [pair.partition(b"=")[2].strip(b" \t") for pair in named if b"=" in pair]
+    if named and left and left[0] is not pairs[0]:
+        left[0] = left[0].lstrip(b" \t")
+    rest = b";".join(left) if named else text
+    return [value[1:-1] if len(value) > 1 and value[:1] == b'"' == value[-1:] else value for value in values], rest
+
+
+@given(st.lists(st.sampled_from([b"t", b"tt", b"=", b";", b"; ", b" ", b"\t", b'"', b"a", b"a=b", b"t=x"]), max_size=9))
+def test_any_text_is_taken_apart_by_its_pairs(pieces: list[bytes]) -> None:
+    text = b"".join(pieces)
+    headers = [(b"Cookie", text)]
+    found = remove_cookie(headers, b"t")
+    values, rest = taken_apart(text, b"t")
+    assert found == values
+    assert headers == ([(b"Cookie", rest)] if rest == text or rest.strip(b"; \t") else [])
