@@ -97,8 +97,9 @@ def _client_faults(kind: type[GatewayError]) -> set[Reason]:
     return faults
 
 
-# Requests refused for how they are written or sent. They count in bad_requests_total and are in the security log.
-CLIENT_FAULTS = frozenset(_client_faults(ClientError)) - CLIENT_LEFT
+# Requests refused for how they are written or sent. They count in bad_requests_total and are in the security log. Not
+# what a filter refuses, which it logs itself; its errors may be ClientErrors, if whoever has them was imported by now.
+CLIENT_FAULTS = frozenset(_client_faults(ClientError)) - CLIENT_LEFT - {Reason.FILTER}
 
 
 def logged_reason(reason: Reason | None, detail: str) -> str | None:

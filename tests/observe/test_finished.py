@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
+
 from gwproxy.errors import Reason
 from gwproxy.observe.finished import CLIENT_FAULTS, CLIENT_LEFT, logged_reason
 
@@ -23,3 +28,14 @@ def test_only_a_filters_detail_is_a_reason() -> None:
     assert logged_reason(Reason.FILTER, "") == "filter"
     assert logged_reason(Reason.CONNECT_FAILED, "10.0.0.7: connection refused") == "connect_failed"
     assert logged_reason(None, "") is None
+
+
+@pytest.mark.parametrize("first", ["gwproxy.proxy.exchange", "gwproxy.observe.finished", "gwproxy.service"])
+def test_what_a_filter_refuses_is_no_fault_in_writing_whatever_is_imported_first(first: str) -> None:
+    script = (
+        f"import {first}, gwproxy.proxy.exchange\n"
+        "from gwproxy.observe.finished import CLIENT_FAULTS\n"
+        "print('filter' in CLIENT_FAULTS, 'bad_host' in CLIENT_FAULTS)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"
